@@ -1,0 +1,725 @@
+/*
+ * A head is read twice, both times forwards and cheaply: rg_h1_scan() finds its end while the
+ * bytes come in and enforces the limits, rg_h1_parse_head() then walks over it once with a
+ * table lookup per byte. What the parser skips with the table it has thereby checked.
+ */
+#include "http/h1.h"
+
+#include <stdio.h>
+
+#define MAX_METHOD        32
+#define MAX_EMPTY_LINES   4
+#define MAX_LENGTH_DIGITS 19 /* fit into 64 bits whatever they are */
+#define MAX_SIZE_DIGITS   16
+#define MAX_EXTENSION     256
+#define MAX_TRAILER       8192
+
+enum {
+    TOKEN = 1,  /* RFC 9110 5.6.2 */
+    VALUE = 2,  /* RFC 9110 5.5: visible, obs-text, space, HTAB */
+    TARGET = 4, /* visible ASCII without '#', which a client never sends */
+    HOST = 8,   /* RFC 3986 3.2.2 and port, without ',' which joins repeated fields */
+    HEX = 16,
+    QUOTED = 32, /* RFC 9110 5.6.4: qdtext */
+    ALL = TOKEN | VALUE | TARGET | HOST | QUOTED
+};
+
+static const unsigned char classes[256] = {
+    ['\t'] = VALUE | QUOTED,
+    [' '] = VALUE | QUOTED,
+    ['!'] = ALL,
+    ['"'] = VALUE | TARGET,
+    ['#'] = TOKEN | VALUE | QUOTED,
+    ['$' ... '\''] = ALL,
+    ['('] = VALUE | TARGET | HOST | QUOTED,
+    [')'] = VALUE | TARGET | HOST | QUOTED,
+    ['*'] = ALL,
+    ['+'] = ALL,
+    [','] = VALUE | TARGET | QUOTED,
+    ['-'] = ALL,
+    ['.'] = ALL,
+    ['/'] = VALUE | TARGET | QUOTED,
+    ['0' ... '9'] = ALL | HEX,
+    [':'] = VALUE | TARGET | HOST | QUOTED,
+    [';'] = VALUE | TARGET | HOST | QUOTED,
+    ['<'] = VALUE | TARGET | QUOTED,
+    ['='] = VALUE | TARGET | HOST | QUOTED,
+    ['>'] = VALUE | TARGET | QUOTED,
+    ['?'] = VALUE | TARGET | QUOTED,
+    ['@'] = VALUE | TARGET | QUOTED,
+    ['A' ... 'F'] = ALL | HEX,
+    ['G' ... 'Z'] = ALL,
+    ['['] = VALUE | TARGET | HOST | QUOTED,
+    ['\\'] = VALUE | TARGET,
+    [']'] = VALUE | TARGET | HOST | QUOTED,
+    ['^'] = TOKEN | VALUE | TARGET | QUOTED,
+    ['_'] = ALL,
+    ['`'] = TOKEN | VALUE | TARGET | QUOTED,
+    ['a' ... 'f'] = ALL | HEX,
+    ['g' ... 'z'] = ALL,
+    ['{'] = VALUE | TARGET | QUOTED,
+    ['|'] = TOKEN | VALUE | TARGET | QUOTED,
+    ['}'] = VALUE | TARGET | QUOTED,
+    ['~'] = ALL,
+    [0x80 ... 0xff] = VALUE | QUOTED,
+};
+
+const struct rg_h1_limits rg_h1_default_limits = {
+    .request_line = 16384,
+    .field = 16384,
+    .head = 65536,
+};
+
+static inline bool is(char c, unsigned char class)
+{
+    return (classes[(unsigned char)c] & class) != 0;
+}
+
+static bool is_all(struct rg_str s, unsigned char class)
+{
+    for (size_t i = 0; i < s.n; i++) {
+        if (!is(s.p[i], class))
+            return false;
+    }
+    return true;
+}
+
+/*
+ * The end of a head
+ */
+
+static size_t line_limit(const struct rg_h1_scan *scan, const struct rg_h1_limits *limits)
+{
+    if (scan->fields_at == 0)
+        return limits->request_line;
+
+    size_t used = scan->line_start - scan->fields_at;
+    size_t left = used < limits->head ? limits->head - used : 0;
+    return left < limits->field ? left : limits->field;
+}
+
+/*
+ * Checks the current line as far as it is there, up to `end` (its LF, or the end of the
+ * bytes). Nothing beyond the limit is looked at and a forbidden byte within it comes first,
+ * so the verdict is the same in whatever pieces the line arrives.
+ */
+static int check_line(const struct rg_h1_scan *scan, const char *p, size_t end, bool is_complete,
+                      size_t limit, struct rg_why *why)
+{
+    size_t start = scan->line_start;
+    size_t window_end = end - start > limit ? start + limit + 1 : end;
+    /* A CR at the end of the previous piece is looked at again, now that its successor is here. */
+    size_t from = scan->at > start ? scan->at - 1 : start;
+    bool ends_in_cr = end > start && p[end - 1] == '\r';
+
+    if (from < window_end) {
+        const char *cr = memchr(p + from, '\r', window_end - from);
+        if (cr != NULL && (size_t)(cr - p) + 1 < end)
+            return rg_why_set(why, -400, "", "a CR without LF in the request head");
+        if (memchr(p + from, '\0', window_end - from) != NULL)
+            return rg_why_set(why, -400, "", "a NUL byte in the request head");
+    }
+    if (end - start - ends_in_cr > limit)
+        return scan->fields_at == 0
+                   ? rg_why_set(why, -414, "", "the request line is too long")
+                   : rg_why_set(why, -431, "", "the request header fields are too large");
+    if (is_complete && !ends_in_cr)
+        return rg_why_set(why, -400, "", "an LF without CR in the request head");
+    return 0;
+}
+
+/* Counts the line that ends before scan->at. Returns 1 if it ends the head. */
+static int end_line(struct rg_h1_scan *scan, struct rg_why *why)
+{
+    bool is_empty = scan->at - scan->line_start == 2;
+
+    scan->line_start = scan->at;
+    if (is_empty && scan->fields_at != 0)
+        return 1;
+    if (is_empty) {
+        if (++scan->lines > MAX_EMPTY_LINES)
+            return rg_why_set(why, -400, "", "too many empty lines before the request");
+    } else if (scan->fields_at == 0) {
+        scan->fields_at = scan->at;
+        scan->lines = 0;
+    } else if (++scan->lines > RG_MAX_FIELDS_PER_MESSAGE) {
+        return rg_why_set(why, -431, "", "more than %d header fields", RG_MAX_FIELDS_PER_MESSAGE);
+    }
+    return 0;
+}
+
+long rg_h1_scan(struct rg_h1_scan *scan, const char *p, size_t n, const struct rg_h1_limits *limits,
+                struct rg_why *why)
+{
+    while (scan->at < n) {
+        const char *lf = memchr(p + scan->at, '\n', n - scan->at);
+        size_t end = lf != NULL ? (size_t)(lf - p) : n;
+
+        int err = check_line(scan, p, end, lf != NULL, line_limit(scan, limits), why);
+        if (err < 0)
+            return err;
+        if (lf == NULL) {
+            scan->at = n;
+            return 0;
+        }
+        scan->at = end + 1;
+        err = end_line(scan, why);
+        if (err != 0)
+            return err < 0 ? err : (long)scan->at;
+    }
+    return 0;
+}
+
+/*
+ * The content of a head
+ */
+
+struct head {
+    const char *p; /* what is not parsed yet */
+    const char *end;
+    struct rg_request *req;
+    struct rg_h1_framing *framing;
+    struct rg_why *why;
+
+    unsigned hosts, lengths, codings; /* how often each field came */
+    struct rg_str host;
+    struct rg_str coding;
+    struct rg_str authority; /* of a target in absolute-form; p is NULL otherwise */
+    bool says_close;
+    bool says_keep_alive;
+};
+
+static int bad_request(struct head *head, const char *text)
+{
+    char place[48] = "request line";
+
+    if (head->req->fields_n > 0)
+        snprintf(place, sizeof(place), "header field %zu", head->req->fields_n);
+    return rg_why_set(head->why, -400, place, "%s", text);
+}
+
+/* Takes the longest run of bytes of this class. */
+static struct rg_str take(struct head *head, unsigned char class)
+{
+    const char *start = head->p;
+    const char *p = start;
+
+    while (p < head->end && is(*p, class))
+        p++;
+    head->p = p;
+    return rg_str_n(start, (size_t)(p - start));
+}
+
+static inline bool take_char(struct head *head, char c)
+{
+    if (head->p == head->end || *head->p != c)
+        return false;
+    head->p++;
+    return true;
+}
+
+static inline bool take_crlf(struct head *head)
+{
+    if (head->end - head->p < 2 || head->p[0] != '\r' || head->p[1] != '\n')
+        return false;
+    head->p += 2;
+    return true;
+}
+
+static bool take_text(struct head *head, struct rg_str text)
+{
+    if (!rg_str_starts_with(rg_str_n(head->p, (size_t)(head->end - head->p)), text))
+        return false;
+    head->p += text.n;
+    return true;
+}
+
+static int parse_method(struct head *head)
+{
+    struct rg_str name = take(head, TOKEN);
+
+    if (name.n == 0 || !take_char(head, ' '))
+        return bad_request(head, "the method is not a token followed by one space");
+    if (name.n > MAX_METHOD)
+        return rg_why_set(head->why, -501, "request line", "the method name is too long");
+    /* Its target is an authority and what follows is a tunnel: never ours. */
+    if (rg_str_eq(name, RG_STR("CONNECT")))
+        return rg_why_set(head->why, -501, "request line", "CONNECT is not supported");
+    head->req->method_name = name;
+    head->req->method = rg_method_from(name);
+    return 0;
+}
+
+/* Takes scheme and authority off a target in absolute-form. */
+static int reduce_absolute(struct head *head, struct rg_str *target)
+{
+    size_t scheme_n = rg_str_starts_with_nocase(*target, RG_STR("http://"))    ? 7
+                      : rg_str_starts_with_nocase(*target, RG_STR("https://")) ? 8
+                                                                               : 0;
+    if (scheme_n == 0)
+        return bad_request(head, "the target neither starts with '/' nor is an http address");
+
+    struct rg_str rest = rg_str_n(target->p + scheme_n, target->n - scheme_n);
+    const char *slash = memchr(rest.p, '/', rest.n);
+    head->authority = rg_str_n(rest.p, slash != NULL ? (size_t)(slash - rest.p) : rest.n);
+    if (head->authority.n == 0 || !is_all(head->authority, HOST))
+        return bad_request(head, "the target's authority is not a host and port");
+    *target = slash != NULL ? rg_str_n(slash, rest.n - head->authority.n) : RG_STR("/");
+    return 0;
+}
+
+static int parse_target(struct head *head)
+{
+    struct rg_request *req = head->req;
+    struct rg_str target = take(head, TARGET);
+    bool is_asterisk = rg_str_eq(target, RG_STR("*")) && req->method == RG_OPTIONS;
+    int err;
+
+    if (target.n == 0 || !take_char(head, ' '))
+        return bad_request(head, "the target is empty, not followed by one space or has a byte "
+                                 "that is not allowed there");
+    if (target.p[0] != '/' && !is_asterisk) {
+        err = reduce_absolute(head, &target);
+        if (err < 0)
+            return err;
+    }
+    req->target = target;
+    req->query = target;
+    req->path = rg_str_split(&req->query, '?');
+    return 0;
+}
+
+static int parse_version(struct head *head)
+{
+    if (!take_text(head, RG_STR("HTTP/")) || head->end - head->p < 3 || head->p[0] < '0' ||
+        head->p[0] > '9' || head->p[1] != '.' || head->p[2] < '0' || head->p[2] > '9')
+        return bad_request(head, "the request line does not end in a version of HTTP");
+    if (head->p[0] != '1' || head->p[2] > '1')
+        return rg_why_set(head->why, -505, "request line", "the version is not HTTP/1.0 or 1.1");
+    head->req->minor = (unsigned)(head->p[2] - '0');
+    head->p += 3;
+    if (!take_crlf(head))
+        return bad_request(head, "something follows the version");
+    return 0;
+}
+
+static int parse_request_line(struct head *head)
+{
+    int err;
+
+    for (int i = 0; i < MAX_EMPTY_LINES && take_crlf(head); i++)
+        ;
+    err = parse_method(head);
+    if (err < 0)
+        return err;
+    err = parse_target(head);
+    if (err < 0)
+        return err;
+    return parse_version(head);
+}
+
+/*
+ * What single fields mean for the message as a whole
+ */
+
+static int note_host(struct head *head, struct rg_str value)
+{
+    head->host = value;
+    if (++head->hosts > 1)
+        return bad_request(head, "Host is repeated");
+    if (!is_all(value, HOST))
+        return bad_request(head, "Host is not a host and port");
+    return 0;
+}
+
+static int note_length(struct head *head, struct rg_str value)
+{
+    if (++head->lengths > 1)
+        return bad_request(head, "Content-Length is repeated");
+    if (value.n > MAX_LENGTH_DIGITS || rg_str_to_u64(value, UINT64_MAX, &head->framing->length) < 0)
+        return bad_request(head, "Content-Length is not a number of at most 19 digits");
+    head->framing->has_length = true;
+    return 0;
+}
+
+static int note_coding(struct head *head, struct rg_str value)
+{
+    head->coding = value;
+    if (++head->codings > 1)
+        return bad_request(head, "Transfer-Encoding is repeated");
+    return 0;
+}
+
+static int note_expectation(struct head *head, struct rg_str value)
+{
+    /* To be ignored in HTTP/1.0 (RFC 9110 10.1.1). */
+    if (head->req->minor == 0)
+        return 0;
+    if (!rg_str_eq_nocase(value, RG_STR("100-continue")))
+        return rg_why_set(head->why, -417, "expect", "the expectation is not 100-continue");
+    head->framing->expects_continue = true;
+    return 0;
+}
+
+static int note_connection(struct head *head, struct rg_str value)
+{
+    while (value.p != NULL) {
+        struct rg_str option = rg_str_trim(rg_str_split(&value, ','));
+        if (rg_str_eq_nocase(option, RG_STR("close")))
+            head->says_close = true;
+        else if (rg_str_eq_nocase(option, RG_STR("keep-alive")))
+            head->says_keep_alive = true;
+    }
+    return 0;
+}
+
+static int note_field(struct head *head, const struct rg_http_field *field)
+{
+    /* The length alone rules out nearly every field. */
+    switch (field->name.n) {
+    case 4:
+        if (rg_str_eq_nocase(field->name, RG_STR("host")))
+            return note_host(head, field->value);
+        return 0;
+    case 6:
+        if (rg_str_eq_nocase(field->name, RG_STR("expect")))
+            return note_expectation(head, field->value);
+        return 0;
+    case 10:
+        if (rg_str_eq_nocase(field->name, RG_STR("connection")))
+            return note_connection(head, field->value);
+        return 0;
+    case 14:
+        if (rg_str_eq_nocase(field->name, RG_STR("content-length")))
+            return note_length(head, field->value);
+        return 0;
+    case 17:
+        if (rg_str_eq_nocase(field->name, RG_STR("transfer-encoding")))
+            return note_coding(head, field->value);
+        return 0;
+    default:
+        return 0;
+    }
+}
+
+static int parse_field(struct head *head)
+{
+    struct rg_request *req = head->req;
+
+    if (req->fields_n == RG_MAX_FIELDS_PER_MESSAGE)
+        return rg_why_set(head->why, -431, "", "more than %d header fields",
+                          RG_MAX_FIELDS_PER_MESSAGE);
+    struct rg_http_field *field = &req->fields[req->fields_n++];
+
+    field->name = take(head, TOKEN);
+    if (field->name.n == 0)
+        return bad_request(head, "a header field has no name or continues the previous line");
+    if (!take_char(head, ':'))
+        return bad_request(head, "the field name is not directly followed by a colon");
+    field->value = rg_str_trim(take(head, VALUE));
+    if (!take_crlf(head))
+        return bad_request(head, "the field value has a control byte");
+    return note_field(head, field);
+}
+
+/* A list of tokens in which "chunked" comes last or not at all (RFC 9112 6.1). */
+static bool is_list_of_codings(struct rg_str list)
+{
+    while (list.p != NULL) {
+        struct rg_str coding = rg_str_trim(rg_str_split(&list, ','));
+        if (coding.n == 0 || !is_all(coding, TOKEN))
+            return false;
+        if (list.p != NULL && rg_str_eq_nocase(coding, RG_STR("chunked")))
+            return false;
+    }
+    return true;
+}
+
+static int check_coding(struct head *head)
+{
+    if (head->codings == 0)
+        return 0;
+    if (head->lengths > 0)
+        return bad_request(head, "both Transfer-Encoding and Content-Length");
+    if (head->req->minor == 0)
+        return bad_request(head, "Transfer-Encoding in HTTP/1.0");
+    if (rg_str_eq_nocase(head->coding, RG_STR("chunked"))) {
+        head->framing->is_chunked = true;
+        return 0;
+    }
+    if (is_list_of_codings(head->coding))
+        return rg_why_set(head->why, -501, "transfer-encoding", "the coding is not chunked");
+    return bad_request(head, "Transfer-Encoding is malformed");
+}
+
+static int check_whole(struct head *head)
+{
+    if (head->hosts == 0 && head->req->minor > 0)
+        return bad_request(head, "Host is missing");
+    if (head->hosts > 0 && head->authority.p != NULL &&
+        !rg_str_eq_nocase(head->host, head->authority))
+        return bad_request(head, "Host differs from the target's authority");
+    head->framing->keep_alive =
+        !head->says_close && (head->req->minor > 0 || head->says_keep_alive);
+    return check_coding(head);
+}
+
+int rg_h1_parse_head(const char *p, size_t n, struct rg_request *req, struct rg_h1_framing *framing,
+                     struct rg_why *why)
+{
+    struct head head = {.p = p, .end = p + n, .req = req, .framing = framing, .why = why};
+    int err;
+
+    *framing = (struct rg_h1_framing){0};
+    req->fields_n = 0;
+    err = parse_request_line(&head);
+    if (err < 0)
+        return err;
+    while (!take_crlf(&head)) {
+        err = parse_field(&head);
+        if (err < 0)
+            return err;
+    }
+    if (head.p != head.end)
+        return bad_request(&head, "something follows the head");
+    return check_whole(&head);
+}
+
+/*
+ * Chunked bodies
+ *
+ *   SIZE --;--> EXT_NAME --=--> EXT_VALUE or EXT_QUOTED    (back to EXT_NAME with ';')
+ *     \____________ CR ______________/
+ *            SIZE_LF --size > 0--> DATA --> DATA_CR --> DATA_LF --> SIZE
+ *                    --size = 0--> TRAILER_START --CR--> LAST_LF --> DONE
+ *                                   |       ^
+ *                                   name   LF
+ *                                   v       |
+ *                           TRAILER_NAME --> TRAILER_VALUE --CR--> TRAILER_LF
+ */
+
+enum chunked_state {
+    SIZE,
+    EXT_START,
+    EXT_NAME,
+    EXT_VALUE_START,
+    EXT_VALUE,
+    EXT_QUOTED,
+    EXT_QUOTED_PAIR,
+    EXT_QUOTED_END,
+    SIZE_LF,
+    DATA,
+    DATA_CR,
+    DATA_LF,
+    TRAILER_START,
+    TRAILER_NAME,
+    TRAILER_VALUE,
+    TRAILER_LF,
+    LAST_LF,
+    DONE
+};
+
+#define MALFORMED (-1)
+
+static unsigned hex_value(char c)
+{
+    return c <= '9' ? (unsigned)(c - '0') : (unsigned)((c | 0x20) - 'a') + 10;
+}
+
+/* Each next_in_...() returns the state behind byte c, or MALFORMED. */
+static int next_in_size(struct rg_h1_chunked *c, char byte)
+{
+    if (is(byte, HEX)) {
+        if (c->digits == MAX_SIZE_DIGITS)
+            return MALFORMED;
+        c->digits++;
+        c->left = c->left << 4 | hex_value(byte);
+        return SIZE;
+    }
+    if (c->digits == 0)
+        return MALFORMED;
+    return byte == '\r' ? SIZE_LF : byte == ';' ? EXT_START : MALFORMED;
+}
+
+static int next_in_extension(struct rg_h1_chunked *c, char byte)
+{
+    if (++c->ext_n > MAX_EXTENSION)
+        return MALFORMED;
+    switch (c->state) {
+    case EXT_START:
+        return is(byte, TOKEN) ? EXT_NAME : MALFORMED;
+    case EXT_NAME:
+        if (byte == '=')
+            return EXT_VALUE_START;
+        break;
+    case EXT_VALUE_START:
+        return byte == '"' ? EXT_QUOTED : is(byte, TOKEN) ? EXT_VALUE : MALFORMED;
+    case EXT_QUOTED:
+        if (byte == '"')
+            return EXT_QUOTED_END;
+        return byte == '\\' ? EXT_QUOTED_PAIR : is(byte, QUOTED) ? EXT_QUOTED : MALFORMED;
+    case EXT_QUOTED_PAIR:
+        return is(byte, VALUE) ? EXT_QUOTED : MALFORMED;
+    default:
+        break;
+    }
+    if (byte == '\r')
+        return SIZE_LF;
+    if (byte == ';')
+        return EXT_START;
+    return c->state != EXT_QUOTED_END && is(byte, TOKEN) ? c->state : MALFORMED;
+}
+
+static int next_in_trailer(struct rg_h1_chunked *c, char byte)
+{
+    if (++c->trailer_n > MAX_TRAILER)
+        return MALFORMED;
+    switch (c->state) {
+    case TRAILER_START:
+        return byte == '\r' ? LAST_LF : is(byte, TOKEN) ? TRAILER_NAME : MALFORMED;
+    case TRAILER_NAME:
+        return byte == ':' ? TRAILER_VALUE : is(byte, TOKEN) ? TRAILER_NAME : MALFORMED;
+    case TRAILER_VALUE:
+        return byte == '\r' ? TRAILER_LF : is(byte, VALUE) ? TRAILER_VALUE : MALFORMED;
+    case TRAILER_LF:
+        return byte == '\n' ? TRAILER_START : MALFORMED;
+    default:
+        return byte == '\n' ? DONE : MALFORMED;
+    }
+}
+
+static int next_after_size(struct rg_h1_chunked *c, char byte)
+{
+    if (byte != '\n')
+        return MALFORMED;
+    c->digits = 0;
+    c->ext_n = 0;
+    return c->left > 0 ? DATA : TRAILER_START;
+}
+
+static int next_state(struct rg_h1_chunked *c, char byte)
+{
+    switch (c->state) {
+    case SIZE:
+        return next_in_size(c, byte);
+    case SIZE_LF:
+        return next_after_size(c, byte);
+    case DATA_CR:
+        return byte == '\r' ? DATA_LF : MALFORMED;
+    case DATA_LF:
+        return byte == '\n' ? SIZE : MALFORMED;
+    default:
+        return c->state < SIZE_LF ? next_in_extension(c, byte) : next_in_trailer(c, byte);
+    }
+}
+
+static size_t take_data(struct rg_h1_chunked *c, size_t n)
+{
+    size_t run = n < c->left ? n : (size_t)c->left;
+
+    c->left -= run;
+    if (c->left == 0)
+        c->state = DATA_CR;
+    return run;
+}
+
+long rg_h1_chunked_take(struct rg_h1_chunked *c, const char *p, size_t n, struct rg_str *ret_data,
+                        bool *ret_done, struct rg_why *why)
+{
+    size_t at = 0;
+
+    *ret_data = rg_str_n(p, 0);
+    while (at < n && c->state != DONE && c->state != DATA) {
+        int next = next_state(c, p[at++]);
+        if (next == MALFORMED)
+            return rg_why_set(why, -400, "", "the chunked body is malformed");
+        c->state = next;
+    }
+    if (at < n && c->state == DATA) {
+        size_t run = take_data(c, n - at);
+        *ret_data = rg_str_n(p + at, run);
+        at += run;
+    }
+    *ret_done = c->state == DONE;
+    return (long)at;
+}
+
+const char *rg_h1_reason(int status)
+{
+    switch (status) {
+    case 100:
+        return "Continue";
+    case 101:
+        return "Switching Protocols";
+    case 200:
+        return "OK";
+    case 201:
+        return "Created";
+    case 202:
+        return "Accepted";
+    case 204:
+        return "No Content";
+    case 206:
+        return "Partial Content";
+    case 301:
+        return "Moved Permanently";
+    case 302:
+        return "Found";
+    case 304:
+        return "Not Modified";
+    case 307:
+        return "Temporary Redirect";
+    case 308:
+        return "Permanent Redirect";
+    case 400:
+        return "Bad Request";
+    case 401:
+        return "Unauthorized";
+    case 403:
+        return "Forbidden";
+    case 404:
+        return "Not Found";
+    case 405:
+        return "Method Not Allowed";
+    case 406:
+        return "Not Acceptable";
+    case 408:
+        return "Request Timeout";
+    case 409:
+        return "Conflict";
+    case 410:
+        return "Gone";
+    case 411:
+        return "Length Required";
+    case 413:
+        return "Content Too Large";
+    case 414:
+        return "URI Too Long";
+    case 415:
+        return "Unsupported Media Type";
+    case 416:
+        return "Range Not Satisfiable";
+    case 417:
+        return "Expectation Failed";
+    case 426:
+        return "Upgrade Required";
+    case 429:
+        return "Too Many Requests";
+    case 431:
+        return "Request Header Fields Too Large";
+    case 500:
+        return "Internal Server Error";
+    case 501:
+        return "Not Implemented";
+    case 502:
+        return "Bad Gateway";
+    case 503:
+        return "Service Unavailable";
+    case 504:
+        return "Gateway Timeout";
+    case 505:
+        return "HTTP Version Not Supported";
+    default:
+        return "Unknown";
+    }
+}

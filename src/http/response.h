@@ -1,0 +1,31 @@
+/*
+ * response.h - an HTTP response that we make ourselves, turned into bytes.
+ *
+ * Thread: any; no state.
+ */
+#pragma once
+
+#include "base/buf.h"
+#include "http/request.h"
+
+#define RG_RESPONSE_MAX_FIELDS 16
+
+struct rg_response {
+    int status;
+    struct rg_http_field fields[RG_RESPONSE_MAX_FIELDS]; /* slices, borrowed */
+    size_t fields_n;
+    struct rg_str body;
+};
+
+/* Adds a field; more than RG_RESPONSE_MAX_FIELDS is our own mistake (rg_assert). CR, LF and NUL in
+ * value are replaced by spaces, so that no value can split the response. */
+void rg_response_add(struct rg_response *res, struct rg_str name, struct rg_str value);
+
+/*
+ * Appends status line, fields, Date, Content-Length (not for 1xx, 204 and 304), Connection (close
+ * or, for HTTP/1.0 keep-alive, keep-alive), the empty line and, unless the request was HEAD, the
+ * body. date is from rg_clock_http_date().
+ */
+void rg_response_encode_h1(const struct rg_response *res, enum rg_method request_method,
+                           unsigned request_minor, bool keep_alive, const char *date,
+                           struct rg_buf *out);

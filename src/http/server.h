@@ -1,0 +1,100 @@
+/*
+ * server.h - HTTP/1.1 connections of one reactor, and the exchanges on them.
+ *
+ * A server reads requests from its connections, finds their route, reads the body up
+ * to the route's limit and calls the handler with an exchange: one request and the
+ * duty to answer it, now or later. A handler may also take the whole connection over (SSE,
+ * WebSocket). Malformed or too slow requests are answered here.
+ *
+ * Requests on one connection are handled one after the other; what is pipelined behind an
+ * unanswered request waits unread.
+ *
+ * Thread: the reactor.
+ */
+#pragma once
+
+#include "base/counter.h"
+#include "http/h1.h"
+#include "http/response.h"
+#include "http/router.h"
+#include "net/stream.h"
+
+struct rg_http_settings {
+    struct rg_h1_limits limits;
+    uint64_t idle_timeout_ms;   /* between requests */
+    uint64_t header_timeout_ms; /* from a head's first byte to its last */
+    uint64_t write_timeout_ms;  /* without progress while data is pending */
+    uint64_t body_min_rate;     /* bytes a second, measured over 10 s */
+};
+extern const struct rg_http_settings rg_http_default_settings;
+
+struct rg_http_server;
+
+/* What http/ counts; one block of these rows per server. */
+extern const struct rg_counter_row rg_http_counter_rows[];
+extern const size_t rg_http_counter_rows_n;
+
+/* routes (whose last row catches all) and settings are borrowed for the server's life. */
+struct rg_http_server *rg_http_server_new(struct rg_reactor *reactor,
+                                          const struct rg_http_settings *settings,
+                                          const struct rg_route *routes, size_t routes_n);
+
+/* Every connection must be gone (rg_http_server_close_all, then a turn of the loop). */
+void rg_http_server_free(struct rg_http_server **serverp);
+
+/* Takes a connected socket; of type rg_accept_fn with arg the server. */
+void rg_http_server_accept(void *server, int fd);
+
+/*
+ * Graceful end: closes idle connections now, the others after their current exchange, which are
+ * answered with Connection: close from here on.
+ */
+void rg_http_server_drain(struct rg_http_server *server);
+
+/* Closes every connection at once. */
+void rg_http_server_close_all(struct rg_http_server *server);
+
+/* Connections that are HTTP (not taken over), for draining and metrics. */
+size_t rg_http_server_connections(const struct rg_http_server *server);
+
+const struct rg_counters *rg_http_server_counters(const struct rg_http_server *server);
+
+/* ---- exchanges ---- */
+
+/*
+ * Names an exchange across threads: stays harmless when the exchange is gone. The owner of the
+ * server is found by reactor.
+ */
+struct rg_exchange_handle {
+    uint32_t reactor;
+    uint32_t slot;
+    uint32_t generation;
+};
+
+/* The request; its slices are valid until the handler returns or the exchange is answered. */
+const struct rg_request *rg_exchange_request(const struct rg_exchange *exchange);
+
+/* A parameter of the route's pattern, percent-decoding not applied. */
+struct rg_str rg_exchange_param(const struct rg_exchange *exchange, size_t i);
+
+/* The client's address; see rg_stream_peer(). */
+void rg_exchange_peer(const struct rg_exchange *exchange, char out[RG_PEER_SIZE]);
+
+struct rg_reactor *rg_exchange_reactor(const struct rg_exchange *exchange);
+
+/* For an answer that comes later. Valid on any thread; look it up on the exchange's own. */
+struct rg_exchange_handle rg_exchange_get_handle(const struct rg_exchange *exchange);
+
+/* The exchange, if it still waits for an answer; NULL otherwise. */
+struct rg_exchange *rg_http_server_find(struct rg_http_server *server,
+                                        struct rg_exchange_handle handle);
+
+/* Answers; the exchange is the server's again. Everything in response is copied or sent. */
+void rg_exchange_respond(struct rg_exchange *exchange, const struct rg_response *response);
+
+/*
+ * Takes the connection over: the exchange ends without an answer, the stream is the
+ * caller's. Bytes that the peer sent behind the request are appended to early (may be NULL:
+ * dropped). The response's head is the caller's to write.
+ */
+struct rg_stream *rg_exchange_take_stream(struct rg_exchange *exchange, struct rg_buf *early);

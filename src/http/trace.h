@@ -1,0 +1,29 @@
+/*
+ * trace.h - request ids and W3C Trace Context (client-api.md 1.10 and 16.1).
+ *
+ * Thread: any; no state.
+ */
+#pragma once
+
+#include "http/response.h"
+
+#define RG_REQUEST_ID_MAX  200
+#define RG_TRACEPARENT_LEN 55
+#define RG_TRACESTATE_MAX  512
+
+/* What a response repeats or continues of its request. Plain data: may be copied and kept. */
+struct rg_trace {
+    uint16_t request_id_n, tracestate_n; /* 0: none */
+    char request_id[RG_REQUEST_ID_MAX];
+    char traceparent[RG_TRACEPARENT_LEN + 1];
+    char tracestate[RG_TRACESTATE_MAX];
+};
+
+/*
+ * Takes over the request's x-request-id if it has 20 to 200 bytes, else makes one; continues a
+ * valid traceparent with a new span id, else starts a trace.
+ */
+void rg_trace_begin(const struct rg_request *req, struct rg_trace *trace);
+
+/* Adds x-request-id, traceparent and tracestate; trace is borrowed until the response is sent. */
+void rg_trace_add(const struct rg_trace *trace, struct rg_response *response);

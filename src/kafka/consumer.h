@@ -1,0 +1,58 @@
+/*
+ * consumer.h - events from Kafka, as a member of a consumer group.
+ *
+ * Owns the ingest thread. Starts without any broker and joins when one answers; rebuilds
+ * its client after a fatal error with a growing, jittered delay; pauses its partitions
+ * while the sink has no room. Offsets are stored after the hand-over, committed every 5 s, on
+ * revocation and at the end. A partition that the group has no offset for starts at its
+ * end, and that position is committed at once, so that a rebalance cannot move it.
+ *
+ * Thread: start/stop from one thread; the rest as noted.
+ */
+#pragma once
+
+#include "base/counter.h"
+#include "kafka/message.h"
+#include "kafka/settings.h"
+
+struct rg_consumer;
+
+struct rg_consumer_status {
+    bool is_connected;    /* a broker answered since the last loss */
+    bool is_paused;       /* the sink had no room */
+    bool has_joined;      /* an assignment was received (it may be empty) */
+    unsigned partitions;  /* assigned to this node */
+    char last_error[160]; /* empty: none since the last success */
+};
+
+/*
+ * Starts the ingest thread. settings is borrowed until stop. on_thread_start and
+ * on_thread_stop (may be NULL) run on the ingest thread with arg, so that the sink can set up
+ * what belongs to that thread, which is registered with rcu.h already. on_thread_stop runs in
+ * rg_consumer_stop(), before the group is left; neither it nor event is called afterwards.
+ */
+struct rg_consumer_sink {
+    rg_kafka_sink_fn *event;
+    void (*on_thread_start)(void *arg);
+    void (*on_thread_stop)(void *arg);
+    void *arg;
+};
+struct rg_consumer *rg_consumer_start(const struct rg_kafka_settings *settings,
+                                      const struct rg_consumer_sink *sink);
+
+/*
+ * Stops reading. Returns once the last message has been handed over; the group is not left
+ * yet and nothing committed: that is rg_consumer_stop(), after the hand-over's receivers are
+ * done.
+ */
+void rg_consumer_quiesce(struct rg_consumer *consumer);
+
+/* Commits, leaves the group (both within timeout_ms), ends the thread, frees. Sets *consumerp to
+ * NULL. */
+void rg_consumer_stop(struct rg_consumer **consumerp, int timeout_ms);
+
+/* Thread: any. */
+void rg_consumer_get_status(struct rg_consumer *consumer, struct rg_consumer_status *ret);
+
+/* Appends rig_consumed_* and rgate_kafka_* metrics. Thread: any registered with rcu.h. */
+void rg_consumer_expose(struct rg_consumer *consumer, struct rg_buf *out);

@@ -1,0 +1,28 @@
+/*
+ * message.h - one Kafka message as the rest of the program sees it.
+ */
+#pragma once
+
+#include <stdint.h>
+
+#include "base/err.h"
+#include "base/str.h"
+
+struct rg_kafka_message {
+    struct rg_str topic;
+    uint32_t topic_no; /* its number in KAFKA_SOURCE_TOPICS */
+    int32_t partition;
+    int64_t offset;
+    int64_t timestamp_ms; /* the broker's or producer's; -1: none */
+    struct rg_str key;    /* p is NULL if there is none */
+    struct rg_str event;  /* structured JSON, decoded from whatever form the message had */
+};
+
+/*
+ * Where consumed events go. Called on the ingest thread, in partition order; the message is
+ * borrowed for the call. Returns 0 if it was handed over (or nobody wants it), RG_EAGAIN if the
+ * receiver has no room now: the consumer then pauses its partitions, keeps the message and
+ * offers it again; any other negative code, with why, if the message is not usable: it is
+ * counted, logged and skipped.
+ */
+typedef int rg_kafka_sink_fn(void *arg, const struct rg_kafka_message *message, struct rg_why *why);

@@ -1,0 +1,52 @@
+#include "push/api.h"
+
+#include "push/answer.h"
+#include "push/longpoll.h"
+#include "push/sse.h"
+#include "push/subscribe.h"
+#include "push/ws.h"
+
+#define MAX_SUBSCRIPTIONS_BODY ((size_t)4 * 1024 * 1024)
+
+void rg_api_not_found(void *arg, struct rg_exchange *exchange)
+{
+    struct rg_answer answer = rg_answer_begin(arg, rg_exchange_request(exchange));
+    answer.is_cors = false;
+    rg_answer_json(&answer, exchange, 404, RG_STR("{\"message\":\"Not Found\"}"));
+}
+
+static void subscribe(void *arg, struct rg_exchange *exchange)
+{
+    struct rg_hub *hub = arg;
+    struct rg_str transport = rg_exchange_param(exchange, 0);
+
+    /* The word is not checked against the token (2.2), but there are only these three. */
+    if (rg_str_eq(transport, RG_STR("sse")) || rg_str_eq(transport, RG_STR("ws")) ||
+        rg_str_eq(transport, RG_STR("longpolling")))
+        rg_subscribe_handle(hub, exchange);
+    else
+        rg_api_not_found(hub->push, exchange);
+}
+
+void rg_api_routes(struct rg_hub *hub, struct rg_publish_endpoint *endpoint,
+                   struct rg_route rows[RG_API_ROUTES])
+{
+    const unsigned get = RG_METHOD_BIT(RG_GET);
+    const unsigned options = RG_METHOD_BIT(RG_OPTIONS);
+    struct rg_push *push = hub->push;
+    size_t n = 0;
+
+    *endpoint = (struct rg_publish_endpoint){push, hub->dispatcher, true};
+    rows[n++] = (struct rg_route){RG_METHOD_BIT(RG_POST) | options, "/_rig/v1/events",
+                                  rg_publish_handle, endpoint, push->settings.max_event_bytes};
+    rows[n++] = (struct rg_route){RG_METHODS_ALL, "/_rig/v1/connection/sse", rg_sse_handle, hub, 0};
+    rows[n++] = (struct rg_route){get, "/_rig/v1/connection/ws", rg_ws_handle, hub, 0};
+    rows[n++] = (struct rg_route){get | options, "/_rig/v1/connection/longpolling",
+                                  rg_longpoll_handle, hub, 0};
+    rows[n++] = (struct rg_route){RG_METHOD_BIT(RG_PUT) | options,
+                                  "/_rig/v1/connection/:transport/:token/subscriptions", subscribe,
+                                  hub, MAX_SUBSCRIPTIONS_BODY};
+    rows[n++] = (struct rg_route){RG_METHODS_ALL, "*", rg_api_not_found, push,
+                                  push->settings.max_event_bytes};
+    rg_assert(n == RG_API_ROUTES);
+}

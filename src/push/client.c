@@ -1,0 +1,380 @@
+#include "push/client.h"
+
+#include "base/alloc.h"
+#include "base/log.h"
+#include "http/websocket.h"
+#include "push/gateway_event.h"
+#include "push/hub.h"
+#include "push/longpoll.h"
+#include "push/ws.h"
+
+#define MAX_IOV          64
+#define CLOSE_TIMEOUT_MS 3000 /* for the peer's part of a WebSocket closing handshake */
+
+static const char shutting_down[] = "The gateway is shutting down.";
+
+static const char *const transport_names[] = {"sse", "ws", "longpolling"};
+
+static const char *const end_names[] = {"peer",   "peer_close", "slow",     "stalled", "protocol",
+                                        "policy", "refused",    "shutdown", "expired"};
+
+const char *rg_transport_name(enum rg_transport transport)
+{
+    return transport_names[transport];
+}
+
+const char *rg_end_name(enum rg_end end)
+{
+    return end_names[end];
+}
+
+/* ---- timer: heartbeats and the write deadline ---- */
+
+static void set_timer(struct rg_client *client)
+{
+    uint64_t deadline = client->state == RG_CLIENT_OPEN ? client->heartbeat_at_ms : UINT64_MAX;
+
+    if (client->stalled_since_ms != 0) {
+        uint64_t cut = client->stalled_since_ms + client->hub->push->settings.write_timeout_ms;
+        deadline = cut < deadline ? cut : deadline;
+    }
+    if (client->state == RG_CLIENT_CLOSING && client->stalled_since_ms == 0)
+        deadline = client->hub->reactor->now_ms + CLOSE_TIMEOUT_MS;
+    rg_wheel_set(&client->hub->reactor->wheel, &client->timer, deadline);
+}
+
+static void beat(struct rg_client *client, uint64_t now)
+{
+    uint64_t interval = client->hub->push->settings.heartbeat_ms;
+
+    client->heartbeat_at_ms += interval;
+    if (client->heartbeat_at_ms <= now)
+        client->heartbeat_at_ms = now + interval;
+    rg_outbox_shrink(&client->outbox);
+    set_timer(client);
+    rg_client_put(client, rg_hub_heartbeat(client->hub, client->encoding));
+}
+
+static void on_timer(struct rg_timer *timer)
+{
+    struct rg_client *client = RG_CONTAINER_OF(timer, struct rg_client, timer);
+    struct rg_hub *hub = client->hub;
+    uint64_t now = hub->reactor->now_ms;
+
+    if (client->state == RG_CLIENT_CLOSING)
+        rg_client_kill(client);
+    else if (client->stalled_since_ms != 0 &&
+             now >= client->stalled_since_ms + hub->push->settings.write_timeout_ms)
+        rg_client_end(client, RG_END_STALLED, 1008, "The client does not read.");
+    else if (now >= client->heartbeat_at_ms)
+        beat(client, now);
+    else
+        set_timer(client);
+    rg_hub_settle(hub);
+}
+
+/* ---- what the socket says ---- */
+
+static void on_readable(struct rg_stream *stream)
+{
+    struct rg_client *client = stream->owner;
+    struct rg_hub *hub = client->hub;
+    char *buffer = hub->reactor->read_buffer;
+    long n = rg_stream_read(stream, buffer, RG_READ_BUFFER);
+
+    if (n == UV_EAGAIN)
+        return;
+    if (n <= 0)
+        rg_client_end(client, RG_END_PEER, 0, NULL);
+    else if (client->transport == RG_WS)
+        rg_ws_receive(client, buffer, (size_t)n);
+    /* What an SSE client sends after its request means nothing. */
+    rg_hub_settle(hub);
+}
+
+static void on_writable(struct rg_stream *stream)
+{
+    struct rg_client *client = stream->owner;
+    struct rg_hub *hub = client->hub;
+
+    rg_client_flush(client);
+    rg_hub_settle(hub);
+}
+
+static void on_hangup(struct rg_stream *stream)
+{
+    struct rg_client *client = stream->owner;
+    struct rg_hub *hub = client->hub;
+
+    rg_client_end(client, RG_END_PEER, 0, NULL);
+    rg_hub_settle(hub);
+}
+
+static const struct rg_stream_events client_events = {on_readable, on_writable, on_hangup};
+
+/* ---- life ---- */
+
+struct rg_client *rg_client_new(struct rg_hub *hub, enum rg_transport transport,
+                                enum rg_encoding encoding, struct rg_stream *stream)
+{
+    struct rg_client *client = rg_zalloc(sizeof(*client));
+
+    client->hub = hub;
+    client->transport = (unsigned char)transport;
+    client->encoding = (unsigned char)encoding;
+    client->stream = stream;
+    rg_hub_join(hub, client);
+    if (stream != NULL) {
+        client->timer.fn = on_timer;
+        client->heartbeat_at_ms = hub->reactor->now_ms + hub->push->settings.heartbeat_ms;
+        set_timer(client);
+        rg_stream_adopt(stream, &client_events, client);
+    }
+    return client;
+}
+
+void rg_client_greet(struct rg_client *client, struct rg_subscription_set **setp)
+{
+    struct rg_buf data = {0};
+
+    rg_buf_add_c(&data, "{\"connection_token\":\"");
+    rg_token_add(client->hub->push, rg_client_get_handle(client), &data);
+    rg_buf_add_c(&data, "\"}");
+    rg_client_send_gateway_event(client, "rig.connection.create", rg_buf_str(&data));
+    rg_buf_done(&data);
+
+    if (rg_client_subscribe(client, setp) < 0) {
+        rg_log_warn("client refused", RG_FS("reason", "too many field sets in use"));
+        rg_subscription_set_free(setp);
+        rg_client_end(client, RG_END_REFUSED, 1013, "Too many kinds of subscriptions.");
+    }
+    if (client->hub->is_draining)
+        rg_client_end(client, RG_END_SHUTDOWN, 1001, shutting_down);
+    if (client->state != RG_CLIENT_DEAD)
+        rg_client_flush(client);
+}
+
+int rg_client_subscribe(struct rg_client *client, struct rg_subscription_set **setp)
+{
+    struct rg_subscription_set *set = *setp;
+    struct rg_hub *hub = client->hub;
+    int err = rg_index_set(hub->index, &client->subscriber, set);
+
+    if (err < 0)
+        return err;
+    *setp = NULL;
+    rg_count(hub->counters, RG_HUB_SUBSCRIPTIONS,
+             (int64_t)set->subscriptions_n - (int64_t)client->subscriptions_n);
+    client->subscriptions_n = (uint32_t)set->subscriptions_n;
+    rg_client_send_gateway_event(client, "rig.subscriptions_set", rg_buf_str(&set->echo));
+    rg_subscription_set_free(&set);
+    return 0;
+}
+
+struct rg_client_handle rg_client_get_handle(const struct rg_client *client)
+{
+    return rg_hub_handle(client->hub, client);
+}
+
+/* ---- messages ---- */
+
+void rg_client_put(struct rg_client *client, struct rg_msg *msg)
+{
+    if (client->state != RG_CLIENT_OPEN)
+        return;
+    if (client->transport == RG_LONGPOLL) {
+        rg_longpoll_put(client, msg);
+        rg_hub_touch(client->hub, client);
+        return;
+    }
+    size_t max = client->hub->push->settings.client_queue_bytes;
+    if (rg_outbox_put(&client->outbox, msg, max) < 0) {
+        /* The batch may be all that is queued: the socket may take it now. */
+        if (client->stalled_since_ms == 0)
+            rg_client_flush(client);
+        if (client->state != RG_CLIENT_OPEN)
+            return;
+        if (rg_outbox_put(&client->outbox, msg, max) < 0) {
+            rg_client_end(client, RG_END_SLOW, 1008, "The client reads too slowly.");
+            return;
+        }
+    }
+    rg_hub_touch(client->hub, client);
+}
+
+void rg_client_send_bytes(struct rg_client *client, const char *p, size_t n)
+{
+    struct rg_msg *msg = rg_msg_from_bytes(p, n);
+
+    rg_client_put(client, msg);
+    rg_msg_unref(&msg);
+}
+
+void rg_client_send_gateway_event(struct rg_client *client, const char *type, struct rg_str data)
+{
+    struct rg_buf json = {0};
+    char id[RG_UUID_LEN + 1];
+
+    rg_gateway_event_add(&json, type, data, id);
+    struct rg_msg *msg = rg_msg_from_json(client->encoding, rg_str_c(type),
+                                          rg_str_n(id, RG_UUID_LEN), rg_buf_str(&json));
+    rg_client_put(client, msg);
+    rg_msg_unref(&msg);
+    rg_buf_done(&json);
+}
+
+static void became_stalled(struct rg_client *client)
+{
+    client->stalled_since_ms = client->hub->reactor->now_ms;
+    set_timer(client);
+    rg_stream_want(client->stream, true, true);
+}
+
+static void drained(struct rg_client *client)
+{
+    if (client->stalled_since_ms != 0) {
+        client->stalled_since_ms = 0;
+        rg_stream_want(client->stream, true, false);
+        set_timer(client);
+    }
+    if (client->state != RG_CLIENT_CLOSING)
+        return;
+    /* After a close frame of ours the client's is due; in all other cases this was the last byte.
+     */
+    bool waits_for_peer = client->transport == RG_WS && client->end != RG_END_PEER_CLOSE;
+    if (waits_for_peer) {
+        set_timer(client);
+        return;
+    }
+    rg_client_kill(client);
+}
+
+void rg_client_flush(struct rg_client *client)
+{
+    struct iovec iov[MAX_IOV];
+
+    if (client->transport == RG_LONGPOLL) {
+        rg_longpoll_answer(client);
+        return;
+    }
+    while (client->outbox.n > 0) {
+        int n = rg_outbox_peek(&client->outbox, iov, MAX_IOV);
+        size_t want = 0;
+        for (int i = 0; i < n; i++)
+            want += iov[i].iov_len;
+        long wrote = n == 1 ? rg_stream_write(client->stream, iov[0].iov_base, iov[0].iov_len)
+                            : rg_stream_writev(client->stream, iov, n);
+        rg_count(client->hub->counters, RG_HUB_WRITES, 1);
+        if (wrote < 0 && wrote != UV_EAGAIN) {
+            rg_client_end(client, RG_END_PEER, 0, NULL);
+            return;
+        }
+        if (wrote > 0)
+            rg_outbox_consume(&client->outbox, (size_t)wrote);
+        if (wrote < (long)want) {
+            if (wrote > 0 || client->stalled_since_ms == 0)
+                became_stalled(client);
+            return;
+        }
+    }
+    drained(client);
+}
+
+/* ---- the end ---- */
+
+static void leave(struct rg_client *client)
+{
+    struct rg_hub *hub = client->hub;
+
+    rg_index_leave(hub->index, &client->subscriber);
+    rg_count(hub->counters, RG_HUB_SUBSCRIPTIONS, -(int64_t)client->subscriptions_n);
+    client->subscriptions_n = 0;
+}
+
+void rg_client_kill(struct rg_client *client)
+{
+    struct rg_hub *hub = client->hub;
+
+    if (client->state == RG_CLIENT_DEAD)
+        return;
+    if (client->state != RG_CLIENT_CLOSING)
+        leave(client);
+    client->state = RG_CLIENT_DEAD;
+    rg_reactor_cancel_timer(hub->reactor, &client->timer);
+    rg_stream_close(&client->stream);
+    rg_outbox_done(&client->outbox);
+    if (client->transport == RG_WS)
+        rg_ws_side_free(&client->ws);
+    else if (client->transport == RG_LONGPOLL)
+        rg_longpoll_free(&client->longpoll);
+    /* Whoever called may still look at its state: freed when the hub settles. */
+    rg_hub_bury(hub, client);
+}
+
+static void say_goodbye(struct rg_client *client, unsigned code, const char *reason)
+{
+    struct rg_buf bytes = {0};
+
+    if (client->transport == RG_WS) {
+        rg_ws_add_close(&bytes, code, rg_str_c(reason), false);
+    } else {
+        if (client->end == RG_END_SLOW || client->end == RG_END_STALLED) {
+            static const char why[] = ": closed: the client reads too slowly\n\n";
+            if (client->encoding == RG_ENC_SSE_CHUNKED)
+                rg_buf_addf(&bytes, "%zx\r\n%s\r\n", sizeof(why) - 1, why);
+            else
+                rg_buf_add_c(&bytes, why);
+        }
+        if (client->encoding == RG_ENC_SSE_CHUNKED)
+            rg_buf_add_c(&bytes, "0\r\n\r\n");
+    }
+    if (bytes.n > 0) {
+        struct rg_msg *msg = rg_msg_from_bytes(bytes.p, bytes.n);
+        rg_outbox_put(&client->outbox, msg, SIZE_MAX);
+        rg_msg_unref(&msg);
+    }
+    rg_buf_done(&bytes);
+}
+
+static void log_end(const struct rg_client *client)
+{
+    bool is_fault = client->end == RG_END_SLOW || client->end == RG_END_STALLED;
+
+    RG_LOG_AT(is_fault ? RG_LOG_WARN : RG_LOG_DEBUG, "client dropped",
+              RG_FS("reason", end_names[client->end]),
+              RG_FS("transport", transport_names[client->transport]),
+              RG_FU("queued", client->outbox.bytes));
+}
+
+void rg_client_end(struct rg_client *client, enum rg_end end, unsigned code, const char *reason)
+{
+    struct rg_hub *hub = client->hub;
+
+    if (client->state == RG_CLIENT_DEAD || client->state == RG_CLIENT_DOOMED)
+        return;
+    if (client->state == RG_CLIENT_CLOSING) {
+        if (end == RG_END_PEER || end == RG_END_PEER_CLOSE)
+            rg_client_kill(client);
+        return;
+    }
+    client->end = (unsigned char)end;
+    if (rg_hub_is_delivering(hub)) {
+        /* The index must not change under the fan-out. */
+        client->state = RG_CLIENT_DOOMED;
+        rg_hub_doom(hub, client, code, reason);
+        return;
+    }
+    log_end(client);
+    rg_count(hub->counters, RG_HUB_ENDS + (size_t)end, 1);
+    if (end == RG_END_PEER || client->transport == RG_LONGPOLL) {
+        rg_client_kill(client);
+        return;
+    }
+    leave(client);
+    client->state = RG_CLIENT_CLOSING;
+    if (end == RG_END_SLOW || end == RG_END_STALLED)
+        rg_outbox_truncate(&client->outbox);
+    say_goodbye(client, code, reason);
+    set_timer(client);
+    rg_client_flush(client);
+}

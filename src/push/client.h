@@ -1,0 +1,117 @@
+/*
+ * client.h - one connected client: an SSE stream, a WebSocket, or a long-polling client.
+ *
+ * A client is open until something ends it; then it is closing, while what must still be
+ * said (a close frame, the end of a stream) goes out; then it is gone. It is freed in one place.
+ *
+ * Thread: the reactor of its hub. No pointer to a client crosses a thread; see token.h for
+ * handles.
+ */
+#pragma once
+
+#include "event/index.h"
+#include "net/stream.h"
+#include "push/outbox.h"
+#include "push/token.h"
+
+struct rg_hub;
+struct rg_ws_side;
+struct rg_longpoll;
+
+enum rg_transport {
+    RG_SSE,
+    RG_WS,
+    RG_LONGPOLL,
+    RG_TRANSPORTS
+};
+
+enum rg_client_state {
+    RG_CLIENT_OPEN,
+    RG_CLIENT_DOOMED,  /* ended in the middle of a fan-out; closes when that is done */
+    RG_CLIENT_CLOSING, /* says goodbye; takes no more events */
+    RG_CLIENT_DEAD     /* about to be freed; nothing may be done with it */
+};
+
+/* Why a connection ends; each is a label of rgate_disconnects_total. */
+enum rg_end {
+    RG_END_PEER,       /* the client closed, or its socket broke */
+    RG_END_PEER_CLOSE, /* the client sent a close frame */
+    RG_END_SLOW,       /* over CLIENT_QUEUE_BYTES */
+    RG_END_STALLED,    /* took no byte for HTTP_WRITE_TIMEOUT */
+    RG_END_PROTOCOL,   /* malformed WebSocket frames */
+    RG_END_POLICY,     /* sent data where only listening is allowed */
+    RG_END_REFUSED,    /* the connect request was not acceptable */
+    RG_END_SHUTDOWN,   /* the gateway stops */
+    RG_END_EXPIRED,    /* a long-polling client that stopped polling */
+    RG_ENDS
+};
+
+struct rg_client {
+    struct rg_subscriber subscriber; /* in the hub's index */
+    uint64_t last_event;             /* number of the last event it got: never twice */
+    struct rg_stream *stream;        /* NULL: long-polling */
+    struct rg_outbox outbox;
+    struct rg_hub *hub;
+    uint32_t slot;       /* in the hub's table */
+    uint32_t touched_at; /* in the hub's list of clients to flush, plus one; 0: not there */
+    uint32_t subscriptions_n;
+    unsigned char transport; /* enum rg_transport */
+    unsigned char encoding;  /* enum rg_encoding */
+    unsigned char state;     /* enum rg_client_state */
+    unsigned char end;       /* enum rg_end, once it ends */
+    struct rg_timer timer;   /* heartbeat, or write deadline, whichever is next */
+    uint64_t heartbeat_at_ms;
+    uint64_t stalled_since_ms; /* 0: the socket takes what it gets */
+    union {
+        struct rg_ws_side *ws;
+        struct rg_longpoll *longpoll;
+    };
+};
+
+/* A client on stream (taken; NULL for long-polling), open and in the hub's table. */
+struct rg_client *rg_client_new(struct rg_hub *hub, enum rg_transport transport,
+                                enum rg_encoding encoding, struct rg_stream *stream);
+
+/*
+ * The first words (client-api.md 4.4): sends rig.connection.create, puts the subscriptions in
+ * force, sends rig.subscriptions_set. Takes *setp. May end the client.
+ */
+void rg_client_greet(struct rg_client *client, struct rg_subscription_set **setp);
+
+/*
+ * Replaces the subscriptions (section 9.2) and tells the client. Takes *setp. RG_EFULL as
+ * rg_index_set(); nothing has changed then.
+ */
+int rg_client_subscribe(struct rg_client *client, struct rg_subscription_set **setp);
+
+/*
+ * Gives the client a message; it goes out when the hub flushes. A client whose queue is full is
+ * ended. Safe in a fan-out.
+ */
+void rg_client_put(struct rg_client *client, struct rg_msg *msg);
+
+/* Sends bytes that are not an event (a head, a control frame) and flushes. */
+void rg_client_send_bytes(struct rg_client *client, const char *p, size_t n);
+
+/* Sends a gateway event; data is JSON, or p == NULL. */
+void rg_client_send_gateway_event(struct rg_client *client, const char *type, struct rg_str data);
+
+/* Writes what the socket takes. May end the client. */
+void rg_client_flush(struct rg_client *client);
+
+/*
+ * Ends the client, whatever its state: logs and counts why, leaves the index, says goodbye where
+ * the transport has a way to (a WebSocket close frame with code and reason; code 0: without),
+ * closes. For SSE and long-polling code and reason are not used.
+ */
+void rg_client_end(struct rg_client *client, enum rg_end end, unsigned code, const char *reason);
+
+/* Closes at once, without a goodbye. */
+void rg_client_kill(struct rg_client *client);
+
+struct rg_client_handle rg_client_get_handle(const struct rg_client *client);
+
+/* "sse", "ws" or "longpolling". */
+const char *rg_transport_name(enum rg_transport transport);
+/* "slow", "peer", ... as in the metric. */
+const char *rg_end_name(enum rg_end end);

@@ -1,0 +1,82 @@
+#include "push/dispatch.h"
+
+#include "base/alloc.h"
+#include "push/hub.h"
+
+struct rg_dispatcher {
+    struct rg_push *push;
+    struct rg_projector *projector;
+    struct rg_match_key_builder builder;
+    struct rg_buf scratch;
+    struct rg_interest_match matches[RG_MAX_FIELD_SETS];
+};
+
+struct rg_dispatcher *rg_dispatcher_new(struct rg_push *push)
+{
+    struct rg_dispatcher *d = rg_zalloc(sizeof(*d));
+
+    d->push = push;
+    d->projector = rg_projector_new(rg_extractors_projection(push->extractors));
+    return d;
+}
+
+void rg_dispatcher_free(struct rg_dispatcher **dispatcherp)
+{
+    struct rg_dispatcher *d = *dispatcherp;
+
+    if (d == NULL)
+        return;
+    *dispatcherp = NULL;
+    rg_projector_free(&d->projector);
+    rg_buf_done(&d->builder.text);
+    rg_buf_done(&d->scratch);
+    rg_free(d);
+}
+
+static bool all_have_room(const struct rg_push *push, uint64_t reactors)
+{
+    for (; reactors != 0; reactors &= reactors - 1) {
+        unsigned r = (unsigned)__builtin_ctzll(reactors);
+        if (!rg_hub_has_room(push->hubs[r]))
+            return false;
+    }
+    return true;
+}
+
+static void hand_over(struct rg_push *push, struct rg_event *event)
+{
+    for (uint64_t left = event->reactors; left != 0; left &= left - 1) {
+        unsigned r = (unsigned)__builtin_ctzll(left);
+        rg_hub_post_event(push->hubs[r], rg_event_ref(event));
+    }
+}
+
+int rg_dispatch(struct rg_dispatcher *d, struct rg_str text, const struct rg_origin *origin,
+                struct rg_envelope *ret, struct rg_why *why)
+{
+    struct rg_push *push = d->push;
+    struct rg_envelope envelope;
+    int err = rg_envelope_parse(d->projector, text, &d->scratch, &envelope, why);
+
+    if (err < 0)
+        return err;
+    if (ret != NULL)
+        *ret = envelope;
+
+    size_t n = rg_interest_match(push->interest, envelope.type,
+                                 rg_extractors_find(push->extractors, envelope.type), d->projector,
+                                 &d->builder, d->matches);
+    if (n == 0)
+        return 0;
+    uint64_t reactors = 0;
+    for (size_t i = 0; i < n; i++)
+        reactors |= d->matches[i].reactors;
+    if (!all_have_room(push, reactors))
+        return RG_EAGAIN;
+
+    struct rg_event *event = rg_event_new(&envelope, origin, d->matches, n, push->hubs_n);
+    rg_series_add(rg_family_get(push->forwarded, envelope.type, (struct rg_str){NULL, 0}), 1);
+    hand_over(push, event);
+    rg_event_unref(&event);
+    return 0;
+}

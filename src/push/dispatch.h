@@ -1,0 +1,29 @@
+/*
+ * dispatch.h - from an event's text to the inboxes of the reactors that want it.
+ *
+ * The one way into the gateway for every event, whatever brought it: one pass over the text, one
+ * lookup per field set in use, and a place in the inbox of each interested reactor. An
+ * event nobody wants ends here without having been copied.
+ *
+ * Thread: a dispatcher belongs to one thread (ingest, each reactor, the control loop), registered
+ * with rcu.h.
+ */
+#pragma once
+
+#include "event/event.h"
+#include "push/push.h"
+
+struct rg_dispatcher;
+
+/* push is borrowed. */
+struct rg_dispatcher *rg_dispatcher_new(struct rg_push *push);
+void rg_dispatcher_free(struct rg_dispatcher **dispatcherp);
+
+/*
+ * Reads one structured event and hands it to the reactors. Returns 0 (also when nobody wants it);
+ * RG_EAGAIN if an inbox that it must go to has no room, and then nothing happened; RG_ESYNTAX or
+ * RG_EINVAL, with why, if it is not a CloudEvent. ret (may be NULL) receives what was read, valid
+ * until the next call.
+ */
+int rg_dispatch(struct rg_dispatcher *dispatcher, struct rg_str text,
+                const struct rg_origin *origin, struct rg_envelope *ret, struct rg_why *why);

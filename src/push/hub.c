@@ -1,0 +1,301 @@
+/*
+ * The life of an event here: deliver() runs for each inbox item and only moves references;
+ * rg_hub_settle() runs once per batch and does the system calls. While deliver() runs over
+ * an index entry nothing may change the index, so a client that must end then is put on the
+ * list of the doomed.
+ */
+#include "push/hub.h"
+
+#include "base/alloc.h"
+#include "http/websocket.h"
+
+#define PREFETCH_AHEAD 8
+
+#define BY_TRANSPORT(row, name, type, help)                                                        \
+    [(row) + RG_SSE] = {name, type, "transport=\"sse\"", help},                                    \
+             [(row) + RG_WS] = {name, type, "transport=\"ws\"", ""},                               \
+             [(row) + RG_LONGPOLL] = {name, type, "transport=\"longpolling\"", ""}
+
+#define BY_END(end, label)                                                                         \
+    [RG_HUB_ENDS + (end)] = {"rgate_disconnects_total", "counter", "reason=\"" label "\"",         \
+                             "Connections that ended, by reason."}
+
+const struct rg_counter_row rg_hub_counter_rows[RG_HUB_ROWS] = {
+    BY_TRANSPORT(RG_HUB_CLIENTS, "rgate_connections", "gauge", "Open client connections."),
+    BY_TRANSPORT(RG_HUB_CONNECTS, "rgate_connects_total", "counter", "Client connections opened."),
+    BY_TRANSPORT(RG_HUB_DELIVERIES, "rgate_deliveries_total", "counter",
+                 "Events put into a client's queue."),
+    BY_END(RG_END_PEER, "peer"),
+    BY_END(RG_END_PEER_CLOSE, "peer_close"),
+    BY_END(RG_END_SLOW, "slow"),
+    BY_END(RG_END_STALLED, "stalled"),
+    BY_END(RG_END_PROTOCOL, "protocol"),
+    BY_END(RG_END_POLICY, "policy"),
+    BY_END(RG_END_REFUSED, "refused"),
+    BY_END(RG_END_SHUTDOWN, "shutdown"),
+    BY_END(RG_END_EXPIRED, "expired"),
+    [RG_HUB_SUBSCRIPTIONS] = {"rig_subscriptions_total", "gauge", NULL, "Current subscriptions."},
+    [RG_HUB_EVENTS] = {"rgate_events_fanned_out_total", "counter", NULL,
+                       "Events taken from an inbox, once per reactor that wanted them."},
+    [RG_HUB_WRITES] = {"rgate_writes_total", "counter", NULL,
+                       "System calls that wrote to push clients."},
+};
+
+struct rg_hub_doomed {
+    struct rg_client *client;
+    unsigned code;
+    const char *reason;
+};
+
+/* What a link of an event holds while the event is in this hub's inbox. */
+struct delivery {
+    struct rg_inbox_item item;
+    struct rg_event *event;
+};
+_Static_assert(sizeof(struct delivery) <= sizeof(struct rg_event_link), "a link has room for it");
+
+/* Makes room for one more element in a growing array. */
+#define GROW(array, n, cap)                                                                        \
+    do {                                                                                           \
+        if ((n) == (cap)) {                                                                        \
+            (cap) = (cap) > 0 ? 2 * (cap) : 64;                                                    \
+            (array) = rg_realloc_array((array), (cap), sizeof((array)[0]));                        \
+        }                                                                                          \
+    } while (0)
+
+struct rg_hub *rg_hub_new(struct rg_push *push, struct rg_reactor *reactor)
+{
+    static const char sse_heartbeat[] = ": heartbeat\n\n";
+    struct rg_hub *hub = rg_zalloc(sizeof(*hub));
+    struct rg_buf ping = {0};
+
+    rg_assert(push->hubs_n < RG_MAX_REACTORS && push->hubs_n == reactor->id);
+    hub->push = push;
+    hub->reactor = reactor;
+    hub->index = rg_index_new(push->interest, reactor->id);
+    hub->dispatcher = rg_dispatcher_new(push);
+    hub->counters = rg_counters_new(RG_HUB_ROWS);
+
+    hub->heartbeats[RG_ENC_SSE_PLAIN] = rg_msg_from_bytes(sse_heartbeat, sizeof(sse_heartbeat) - 1);
+    rg_buf_addf(&ping, "%zx\r\n%s\r\n", sizeof(sse_heartbeat) - 1, sse_heartbeat);
+    hub->heartbeats[RG_ENC_SSE_CHUNKED] = rg_msg_from_bytes(ping.p, ping.n);
+    rg_buf_clear(&ping);
+    rg_ws_add_frame(&ping, RG_WS_PING, RG_STR(""), false);
+    hub->heartbeats[RG_ENC_WS] = rg_msg_from_bytes(ping.p, ping.n);
+    rg_buf_done(&ping);
+
+    push->hubs[push->hubs_n++] = hub;
+    return hub;
+}
+
+void rg_hub_free(struct rg_hub **hubp)
+{
+    struct rg_hub *hub = *hubp;
+
+    if (hub == NULL)
+        return;
+    *hubp = NULL;
+    rg_hub_settle(hub);
+    rg_assert(hub->clients_n == 0);
+    for (size_t i = 0; i < RG_ENC_COUNT; i++)
+        rg_msg_unref(&hub->heartbeats[i]);
+    rg_index_free(&hub->index);
+    rg_dispatcher_free(&hub->dispatcher);
+    rg_counters_free(&hub->counters);
+    rg_free(hub->slots);
+    rg_free(hub->touched);
+    rg_free(hub->doomed);
+    rg_free(hub->buried);
+    rg_free(hub);
+}
+
+/* ---- clients ---- */
+
+void rg_hub_join(struct rg_hub *hub, struct rg_client *client)
+{
+    if (hub->free_slot == 0) {
+        uint32_t n = hub->slots_n > 0 ? hub->slots_n * 2 : 64;
+        hub->slots = rg_realloc_array(hub->slots, n, sizeof(hub->slots[0]));
+        for (uint32_t i = n; i > hub->slots_n; i--) {
+            hub->slots[i - 1] = (struct rg_hub_slot){NULL, 1, hub->free_slot};
+            hub->free_slot = i;
+        }
+        hub->slots_n = n;
+    }
+    client->slot = hub->free_slot - 1;
+    hub->free_slot = hub->slots[client->slot].next_free;
+    hub->slots[client->slot].client = client;
+    hub->clients_n++;
+    rg_count(hub->counters, RG_HUB_CLIENTS + client->transport, 1);
+    rg_count(hub->counters, RG_HUB_CONNECTS + client->transport, 1);
+}
+
+struct rg_client_handle rg_hub_handle(const struct rg_hub *hub, const struct rg_client *client)
+{
+    return (struct rg_client_handle){hub->reactor->id, client->slot,
+                                     hub->slots[client->slot].generation};
+}
+
+struct rg_client *rg_hub_find(struct rg_hub *hub, struct rg_client_handle handle)
+{
+    if (handle.slot >= hub->slots_n || hub->slots[handle.slot].generation != handle.generation)
+        return NULL;
+    struct rg_client *client = hub->slots[handle.slot].client;
+    return client != NULL && client->state == RG_CLIENT_OPEN ? client : NULL;
+}
+
+void rg_hub_touch(struct rg_hub *hub, struct rg_client *client)
+{
+    if (client->touched_at != 0)
+        return;
+    GROW(hub->touched, hub->touched_n, hub->touched_cap);
+    hub->touched[hub->touched_n++] = client;
+    client->touched_at = hub->touched_n;
+}
+
+void rg_hub_doom(struct rg_hub *hub, struct rg_client *client, unsigned code, const char *reason)
+{
+    GROW(hub->doomed, hub->doomed_n, hub->doomed_cap);
+    hub->doomed[hub->doomed_n++] = (struct rg_hub_doomed){client, code, reason};
+}
+
+void rg_hub_bury(struct rg_hub *hub, struct rg_client *client)
+{
+    struct rg_hub_slot *slot = &hub->slots[client->slot];
+
+    if (client->touched_at != 0)
+        hub->touched[client->touched_at - 1] = NULL;
+    slot->client = NULL;
+    slot->generation++;
+    slot->next_free = hub->free_slot;
+    hub->free_slot = client->slot + 1;
+    hub->clients_n--;
+    rg_count(hub->counters, RG_HUB_CLIENTS + client->transport, -1);
+    GROW(hub->buried, hub->buried_n, hub->buried_cap);
+    hub->buried[hub->buried_n++] = client;
+}
+
+struct rg_msg *rg_hub_heartbeat(struct rg_hub *hub, enum rg_encoding encoding)
+{
+    return hub->heartbeats[encoding];
+}
+
+/* ---- events ---- */
+
+bool rg_hub_has_room(const struct rg_hub *hub)
+{
+    return rg_inbox_has_room(&hub->reactor->inbox);
+}
+
+static void fan_out(struct rg_hub *hub, struct rg_event *event, const struct rg_index_slot *slots,
+                    size_t n, struct rg_msg *msgs[RG_ENC_COUNT])
+{
+    for (size_t i = 0; i < n; i++) {
+        if (i + PREFETCH_AHEAD < n)
+            __builtin_prefetch(slots[i + PREFETCH_AHEAD].subscriber, 1);
+        struct rg_client *client =
+            RG_CONTAINER_OF(slots[i].subscriber, struct rg_client, subscriber);
+        /* Several of its subscriptions may match; it gets the event once (10.7). */
+        if (client->last_event == hub->event_number)
+            continue;
+        client->last_event = hub->event_number;
+        if (msgs[client->encoding] == NULL)
+            msgs[client->encoding] = rg_msg_from_event(event, client->encoding);
+        rg_count(hub->counters, RG_HUB_DELIVERIES + client->transport, 1);
+        rg_client_put(client, msgs[client->encoding]);
+    }
+}
+
+static void deliver(struct rg_inbox_item *item, void *ctx)
+{
+    struct rg_hub *hub = ctx;
+    struct rg_event *event = RG_CONTAINER_OF(item, struct delivery, item)->event;
+    struct rg_msg *msgs[RG_ENC_COUNT] = {NULL};
+    uint64_t own_bit = (uint64_t)1 << hub->reactor->id;
+
+    hub->event_number++;
+    hub->is_delivering = true;
+    for (uint32_t i = 0; i < event->matches_n; i++) {
+        size_t n = 0;
+        if ((event->matches[i].reactors & own_bit) == 0)
+            continue;
+        const struct rg_index_slot *slots = rg_index_find(hub->index, event->matches[i].key, &n);
+        fan_out(hub, event, slots, n, msgs);
+    }
+    hub->is_delivering = false;
+    rg_count(hub->counters, RG_HUB_EVENTS, 1);
+    for (size_t i = 0; i < RG_ENC_COUNT; i++)
+        rg_msg_unref(&msgs[i]);
+    rg_event_unref(&event);
+}
+
+void rg_hub_post_event(struct rg_hub *hub, struct rg_event *event)
+{
+    struct delivery *delivery = (struct delivery *)&event->links[hub->reactor->id];
+
+    delivery->event = event;
+    rg_reactor_post(hub->reactor, &delivery->item, deliver, rg_event_bytes(event));
+}
+
+static void close_doomed(struct rg_hub *hub)
+{
+    for (uint32_t i = 0; i < hub->doomed_n; i++) {
+        struct rg_client *client = hub->doomed[i].client;
+        client->state = RG_CLIENT_OPEN;
+        rg_client_end(client, client->end, hub->doomed[i].code, hub->doomed[i].reason);
+    }
+    hub->doomed_n = 0;
+}
+
+void rg_hub_settle(struct rg_hub *hub)
+{
+    /* Answering a poll can let the next request of its connection run, which settles too. */
+    if (hub->is_settling)
+        return;
+    hub->is_settling = true;
+    close_doomed(hub);
+    /* Flushing may touch clients again (an answer to a poll, a goodbye): they are at the end. */
+    for (uint32_t i = 0; i < hub->touched_n; i++) {
+        struct rg_client *client = hub->touched[i];
+        if (client == NULL)
+            continue;
+        client->touched_at = 0;
+        if (i + 1 < hub->touched_n)
+            __builtin_prefetch(hub->touched[i + 1], 1);
+        rg_client_flush(client);
+    }
+    hub->touched_n = 0;
+    hub->is_settling = false;
+    for (uint32_t i = 0; i < hub->buried_n; i++)
+        rg_free(hub->buried[i]);
+    hub->buried_n = 0;
+    if (hub->is_draining && hub->clients_n == 0 && hub->on_empty != NULL) {
+        void (*on_empty)(void *arg) = hub->on_empty;
+        hub->on_empty = NULL;
+        on_empty(hub->on_empty_arg);
+    }
+}
+
+/* ---- the end ---- */
+
+void rg_hub_drain(struct rg_hub *hub, void (*on_empty)(void *arg), void *arg)
+{
+    hub->is_draining = true;
+    hub->on_empty = on_empty;
+    hub->on_empty_arg = arg;
+    for (uint32_t i = 0; i < hub->slots_n; i++) {
+        if (hub->slots[i].client != NULL)
+            rg_client_end(hub->slots[i].client, RG_END_SHUTDOWN, 1001,
+                          "The gateway is shutting down.");
+    }
+    rg_hub_settle(hub);
+}
+
+void rg_hub_kill_all(struct rg_hub *hub)
+{
+    for (uint32_t i = 0; i < hub->slots_n; i++) {
+        if (hub->slots[i].client != NULL)
+            rg_client_kill(hub->slots[i].client);
+    }
+    rg_hub_settle(hub);
+}

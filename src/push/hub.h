@@ -1,0 +1,101 @@
+/*
+ * hub.h - all clients of one reactor.
+ *
+ * Takes the events from its inbox, finds the clients whose subscriptions match, puts
+ * a reference into each one's outbox, and after the batch writes once per touched client.
+ *
+ * Thread: the reactor; where a function says any, any.
+ */
+#pragma once
+
+#include "http/server.h"
+#include "push/client.h"
+#include "push/dispatch.h"
+
+/* Rows of the hub's counters; see hub.c for names and meaning. */
+enum {
+    RG_HUB_CLIENTS,                                      /* + enum rg_transport */
+    RG_HUB_CONNECTS = RG_HUB_CLIENTS + RG_TRANSPORTS,    /* + enum rg_transport */
+    RG_HUB_DELIVERIES = RG_HUB_CONNECTS + RG_TRANSPORTS, /* + enum rg_transport */
+    RG_HUB_ENDS = RG_HUB_DELIVERIES + RG_TRANSPORTS,     /* + enum rg_end */
+    RG_HUB_SUBSCRIPTIONS = RG_HUB_ENDS + RG_ENDS,
+    RG_HUB_EVENTS,
+    RG_HUB_WRITES,
+    RG_HUB_ROWS
+};
+extern const struct rg_counter_row rg_hub_counter_rows[RG_HUB_ROWS];
+
+struct rg_hub_slot {
+    struct rg_client *client;
+    uint32_t generation;
+    uint32_t next_free; /* index + 1; 0: none */
+};
+
+struct rg_hub {
+    struct rg_push *push;
+    struct rg_reactor *reactor;
+    struct rg_http_server
+        *http; /* answers from elsewhere find their exchange here; set by wiring */
+    struct rg_index *index;
+    struct rg_dispatcher *dispatcher;
+    struct rg_counters *counters;
+
+    struct rg_hub_slot *slots;
+    uint32_t slots_n, free_slot;
+    size_t clients_n;
+
+    struct rg_client **touched; /* to flush after the batch; NULL where one was freed meanwhile */
+    uint32_t touched_n, touched_cap;
+    struct rg_hub_doomed *doomed; /* ended in a fan-out */
+    uint32_t doomed_n, doomed_cap;
+    struct rg_client **buried; /* dead, to be freed */
+    uint32_t buried_n, buried_cap;
+
+    uint64_t event_number;
+    bool is_delivering;
+    bool is_settling;
+    bool is_draining;
+    void (*on_empty)(void *arg); /* while draining: the last client is gone */
+    void *on_empty_arg;
+    struct rg_msg *heartbeats[RG_ENC_COUNT];
+};
+
+/* push and reactor are borrowed. The hub takes the number of the reactor in push->hubs. */
+struct rg_hub *rg_hub_new(struct rg_push *push, struct rg_reactor *reactor);
+void rg_hub_free(struct rg_hub **hubp);
+
+/* True if the hub's inbox takes more events. Thread: any. */
+bool rg_hub_has_room(const struct rg_hub *hub);
+
+/* Puts event (the reference is taken) into the inbox. Thread: any registered with rcu.h. */
+void rg_hub_post_event(struct rg_hub *hub, struct rg_event *event);
+
+/* After a batch of inbox items: closes what was doomed, flushes what was touched, frees what is
+ * dead. Everything that may touch or end clients outside of a batch ends with it. */
+void rg_hub_settle(struct rg_hub *hub);
+
+/* The client of a handle of this hub; NULL if it is gone. */
+struct rg_client *rg_hub_find(struct rg_hub *hub, struct rg_client_handle handle);
+
+/*
+ * Ends all clients with a goodbye; new ones are ended at once. on_empty is called when the last is
+ * gone (maybe before this returns).
+ */
+void rg_hub_drain(struct rg_hub *hub, void (*on_empty)(void *arg), void *arg);
+
+/* Closes all clients at once. */
+void rg_hub_kill_all(struct rg_hub *hub);
+
+/* ---- for client.c ---- */
+
+void rg_hub_join(struct rg_hub *hub, struct rg_client *client);
+void rg_hub_touch(struct rg_hub *hub, struct rg_client *client);
+void rg_hub_doom(struct rg_hub *hub, struct rg_client *client, unsigned code, const char *reason);
+void rg_hub_bury(struct rg_hub *hub, struct rg_client *client);
+struct rg_client_handle rg_hub_handle(const struct rg_hub *hub, const struct rg_client *client);
+struct rg_msg *rg_hub_heartbeat(struct rg_hub *hub, enum rg_encoding encoding);
+
+static inline bool rg_hub_is_delivering(const struct rg_hub *hub)
+{
+    return hub->is_delivering;
+}

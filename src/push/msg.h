@@ -1,0 +1,48 @@
+/*
+ * msg.h - one message to clients, as bytes ready for the wire.
+ *
+ * A message is a reactor's own reference to shared bytes: however many clients of the reactor have
+ * it in their outbox, the event behind it is counted once per reactor, and the counting here is
+ * plain arithmetic. Messages for a single client (gateway events) carry their bytes themselves.
+ *
+ * Thread: the reactor. Never shared.
+ */
+#pragma once
+
+#include "event/event.h"
+
+/* How a client wants its messages. */
+enum rg_encoding {
+    RG_ENC_SSE_CHUNKED, /* HTTP/1.1: one chunk each */
+    RG_ENC_SSE_PLAIN,   /* HTTP/1.0: the same bytes without chunk framing */
+    RG_ENC_WS,          /* one text frame each */
+    RG_ENC_JSON,        /* the event itself: long-polling */
+    RG_ENC_COUNT
+};
+
+struct rg_msg {
+    const char *p;
+    uint32_t n;
+    uint32_t refs;
+    struct rg_event *event; /* one reference, or NULL: the bytes follow this struct */
+    struct rg_str id;       /* of the event; for long-polling */
+};
+
+/* The message for an event of which the caller has a reference; takes one of its own. */
+struct rg_msg *rg_msg_from_event(struct rg_event *event, enum rg_encoding encoding);
+
+/* A message with bytes of its own, encoded from a gateway event's type, id and JSON text. */
+struct rg_msg *rg_msg_from_json(enum rg_encoding encoding, struct rg_str type, struct rg_str id,
+                                struct rg_str json);
+
+/* A message of raw bytes (heartbeats, control frames, the head of a response). */
+struct rg_msg *rg_msg_from_bytes(const void *p, size_t n);
+
+static inline struct rg_msg *rg_msg_ref(struct rg_msg *msg)
+{
+    msg->refs++;
+    return msg;
+}
+
+/* Gives up a reference and sets *msgp to NULL (NULL is fine); the last one frees. */
+void rg_msg_unref(struct rg_msg **msgp);

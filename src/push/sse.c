@@ -1,0 +1,116 @@
+#include "push/sse.h"
+
+#include <stdio.h>
+
+#include "push/answer.h"
+#include "push/client.h"
+#include "push/connect.h"
+#include "push/hub.h"
+
+#define CHUNK_HEAD_MAX 18 /* 16 hex digits and CRLF */
+
+static void add_type_line(struct rg_buf *out, struct rg_str type)
+{
+    rg_buf_add_c(out, "event: ");
+    for (size_t i = 0; i < type.n; i++) {
+        char c = type.p[i];
+        rg_buf_add_char(out, c == '\r' || c == '\n' || c == '\0' ? ' ' : c);
+    }
+    rg_buf_add_char(out, '\n');
+}
+
+/* CR, LF and CRLF all end a line for the receiver, so each starts a new data line (5.5). */
+static void add_data_lines(struct rg_buf *out, struct rg_str json)
+{
+    size_t start = 0;
+
+    for (size_t i = 0; i <= json.n; i++) {
+        if (i < json.n && json.p[i] != '\n' && json.p[i] != '\r')
+            continue;
+        rg_buf_add_c(out, "data: ");
+        rg_buf_add(out, json.p + start, i - start);
+        rg_buf_add_char(out, '\n');
+        if (i + 1 < json.n && json.p[i] == '\r' && json.p[i + 1] == '\n')
+            i++;
+        start = i + 1;
+    }
+}
+
+struct rg_frame *rg_sse_encode(struct rg_str type, struct rg_str json)
+{
+    struct rg_buf body = {0};
+    char head[CHUNK_HEAD_MAX + 1];
+
+    rg_buf_reserve(&body, type.n + json.n + 64);
+    add_type_line(&body, type);
+    add_data_lines(&body, json);
+    rg_buf_add_char(&body, '\n');
+
+    size_t head_n = (size_t)snprintf(head, sizeof(head), "%zx\r\n", body.n);
+    struct rg_frame *frame = rg_frame_new(head_n + body.n + 2);
+    memcpy(frame->p, head, head_n);
+    memcpy(frame->p + head_n, body.p, body.n);
+    memcpy(frame->p + head_n + body.n, "\r\n", 2);
+    frame->body_at = (uint32_t)head_n;
+    frame->body_n = (uint32_t)body.n;
+    rg_buf_done(&body);
+    return frame;
+}
+
+struct rg_frame *rg_sse_encode_event(const struct rg_event *event)
+{
+    return rg_sse_encode(rg_event_type(event), rg_event_text(event));
+}
+
+/* ---- the endpoint ---- */
+
+static void open_stream(struct rg_hub *hub, struct rg_exchange *exchange,
+                        struct rg_subscription_set **setp)
+{
+    const struct rg_request *req = rg_exchange_request(exchange);
+    enum rg_encoding encoding = req->minor == 1 ? RG_ENC_SSE_CHUNKED : RG_ENC_SSE_PLAIN;
+    struct rg_buf head = {0};
+
+    rg_buf_addf(&head,
+                "HTTP/1.1 200 OK\r\n"
+                "content-type: text/event-stream; charset=utf-8\r\n"
+                "cache-control: no-cache\r\n"
+                "x-accel-buffering: no\r\n"
+                "access-control-allow-origin: %s\r\n"
+                "date: %s\r\n"
+                "%s\r\n",
+                hub->push->settings.cors, rg_reactor_http_date(hub->reactor),
+                encoding == RG_ENC_SSE_CHUNKED ? "transfer-encoding: chunked\r\n"
+                                               : "connection: close\r\n");
+
+    struct rg_stream *stream = rg_exchange_take_stream(exchange, NULL);
+    struct rg_client *client = rg_client_new(hub, RG_SSE, encoding, stream);
+    rg_client_send_bytes(client, head.p, head.n);
+    rg_buf_done(&head);
+    rg_client_greet(client, setp);
+}
+
+void rg_sse_handle(void *arg, struct rg_exchange *exchange)
+{
+    struct rg_hub *hub = arg;
+    const struct rg_request *req = rg_exchange_request(exchange);
+    struct rg_subscription_set *set = NULL;
+    struct rg_answer answer = rg_answer_begin(hub->push, req);
+    struct rg_why why = {0};
+
+    if (req->method == RG_OPTIONS) {
+        rg_answer_preflight(&answer, exchange, "GET", "*");
+        return;
+    }
+    if (req->method != RG_GET) {
+        rg_answer_add(&answer, RG_STR("allow"), RG_STR("GET, OPTIONS"));
+        rg_answer_text(&answer, exchange, 405, "Method not allowed.");
+        return;
+    }
+    if (rg_connect_parse(hub, req, false, &set, &why) < 0) {
+        rg_answer_text(&answer, exchange, 400, why.text);
+        return;
+    }
+    open_stream(hub, exchange, &set);
+    rg_hub_settle(hub);
+}

@@ -1,0 +1,33 @@
+#include "push/token.h"
+
+#include "base/alloc.h"
+
+/* What is sealed; laid out without padding so that no stray byte gets in. */
+struct payload {
+    uint32_t reactor;
+    uint32_t slot;
+    uint32_t generation;
+    uint32_t instance_high;
+    uint32_t instance_low;
+};
+
+void rg_token_add(const struct rg_push *push, struct rg_client_handle handle, struct rg_buf *out)
+{
+    struct payload payload = {handle.reactor, handle.slot, handle.generation,
+                              (uint32_t)(push->instance >> 32), (uint32_t)push->instance};
+    rg_seal_add(push->connection_seal, &payload, sizeof(payload), out);
+}
+
+int rg_token_read(const struct rg_push *push, struct rg_str token, struct rg_client_handle *ret)
+{
+    struct payload payload;
+    int err = rg_seal_open(push->connection_seal, token, &payload, sizeof(payload));
+
+    if (err < 0)
+        return err;
+    uint64_t instance = (uint64_t)payload.instance_high << 32 | payload.instance_low;
+    if (instance != push->instance || payload.reactor >= push->hubs_n)
+        return RG_EGONE;
+    *ret = (struct rg_client_handle){payload.reactor, payload.slot, payload.generation};
+    return 0;
+}

@@ -1,0 +1,28 @@
+/*
+ * ws.h - the WebSocket endpoint (client-api.md section 6).
+ *
+ * Clients of this endpoint only listen: they may send control frames, and any message of
+ * theirs ends the connection. So no message is ever buffered beyond 4 KiB.
+ *
+ * Thread: encoding, any; the rest, its reactor.
+ */
+#pragma once
+
+#include "event/event.h"
+#include "http/server.h"
+
+struct rg_client;
+
+/* One unmasked text frame that contains exactly the event's JSON. */
+struct rg_frame *rg_ws_encode(struct rg_str json);
+struct rg_frame *rg_ws_encode_event(const struct rg_event *event); /* rg_frame_encode_fn */
+
+/* GET /_rig/v1/connection/ws. A rg_http_handler_fn; arg is the hub. */
+void rg_ws_handle(void *arg, struct rg_exchange *exchange);
+
+/* What a WebSocket client keeps beyond any client: where its own frames stand. */
+struct rg_ws_side;
+void rg_ws_side_free(struct rg_ws_side **sidep);
+
+/* Takes bytes that the client sent; may end the client. */
+void rg_ws_receive(struct rg_client *client, char *p, size_t n);

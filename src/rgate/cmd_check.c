@@ -1,0 +1,166 @@
+#include <stdio.h>
+#include <unistd.h>
+
+#include "base/alloc.h"
+#include "rgate/args.h"
+#include "rgate/cmd.h"
+
+enum {
+    TRY_MS = 5000
+};
+
+static const char help[] =
+    "Usage: rgate check [options]\n"
+    "\n"
+    "Checks the variables of the environment, tells what `rgate` would do with them, and\n"
+    "asks the Kafka brokers for their topics. Opens no port.\n"
+    "\n"
+    "  --no-connect  do not contact the brokers\n"
+    "  --all         also print every variable with the value in force\n"
+    "  -h, --help    this text\n"
+    "\n"
+    "The status is 0 if everything is in order and 1 otherwise.\n"
+    "\n"
+    "Examples:\n"
+    "  rgate check\n"
+    "  KAFKA_BROKERS=kafka:9092 EXTRACTORS=extractors.json rgate check --no-connect\n";
+
+enum {
+    NO_CONNECT = 256,
+    ALL
+};
+
+static const struct option options[] = {
+    {"no-connect", no_argument, NULL, NO_CONNECT},
+    {"all", no_argument, NULL, ALL},
+    {"help", no_argument, NULL, 'h'},
+    {0},
+};
+
+static void print_port(const char *label, const char *host, int64_t port)
+{
+    if (port == 0)
+        printf("%-12s %s, a free port\n", label, host);
+    else
+        printf("%-12s %s, port %lld\n", label, host, (long long)port);
+}
+
+static void print_list(const char *label, const struct rg_option_list *list)
+{
+    printf("%-12s", label);
+    for (size_t i = 0; i < list->n; i++)
+        printf("%s%s", i > 0 ? ", " : " ", list->items[i]);
+    putchar('\n');
+}
+
+static void print_extractors(const struct rg_extractors *extractors)
+{
+    if (rg_extractors_count(extractors) == 0)
+        printf("%-12s none: subscriptions can name event types only\n", "extractors");
+    for (size_t i = 0; i < rg_extractors_count(extractors); i++) {
+        const struct rg_extractor_type *type = rg_extractors_at(extractors, i);
+        printf("%-12s %.*s:", i == 0 ? "extractors" : "", (int)type->name_n, type->name);
+        for (size_t k = 0; k < type->fields_n; k++)
+            printf("%s%s%s", k > 0 ? ", " : " ", type->fields[k].name,
+                   type->fields[k].jwt_pointer != NULL ? " (also from tokens)" : "");
+        putchar('\n');
+    }
+}
+
+static void print_plan(const struct rg_config *config)
+{
+    long cores = sysconf(_SC_NPROCESSORS_ONLN);
+
+    print_port("public", config->inbound_host != NULL ? config->inbound_host : "all addresses",
+               config->inbound_port);
+    print_port("internal", config->api_http_host, config->api_http_port);
+    printf("%-12s %lld%s\n", "reactors",
+           (long long)(config->reactors > 0 ? config->reactors : (int64_t)cores),
+           config->reactors > 0 ? "" : " (one per core)");
+    if (rg_kafka_is_on(&config->kafka)) {
+        print_list("brokers", &config->kafka.brokers);
+        print_list("topics", &config->kafka.source_topics);
+        if (config->kafka.consume == RG_CONSUME_GROUP)
+            printf("%-12s %s\n", "group", config->kafka.group_id);
+        else
+            printf("%-12s none: this node reads every partition\n", "group");
+    } else {
+        printf("%-12s off: KAFKA_BROKERS is not set\n", "kafka");
+    }
+    print_extractors(config->extractors);
+}
+
+static void add_list(struct rg_buf *out, const struct rg_option_list *list)
+{
+    for (size_t i = 0; i < list->n; i++)
+        rg_buf_addf(out, "%s%s", i > 0 ? "," : "", list->items[i]);
+    rg_buf_add_char(out, '\0');
+}
+
+static int try_brokers(const struct rg_kafka_settings *kafka)
+{
+    RG_CLEANUP(rg_buf_done) struct rg_buf out = {0};
+    RG_CLEANUP(rg_buf_done) struct rg_buf brokers = {0};
+    RG_CLEANUP(rg_problems_done) struct rg_problems problems = {0};
+    struct rg_why why = {0};
+
+    fflush(stdout);
+    if (rg_kafka_try(kafka, TRY_MS, &out, &why) == 0) {
+        fwrite(out.p, 1, out.n, stdout);
+        return 0;
+    }
+    add_list(&brokers, &kafka->brokers);
+    rg_problem_add(&problems, "KAFKA_BROKERS", brokers.p, "no broker answered within %d s%s%s",
+                   TRY_MS / 1000, why.text[0] != '\0' ? ": " : "", why.text);
+    fwrite(problems.lines.p, 1, problems.lines.n, stderr);
+    return 1;
+}
+
+static int check(bool shall_connect, bool shall_dump)
+{
+    RG_CLEANUP(rg_config_free) struct rg_config *config = NULL;
+    RG_CLEANUP(rg_buf_done) struct rg_buf dump = {0};
+    int status = 0;
+
+    rg_log_set_fd(STDERR_FILENO); /* warnings beside the plan, not in it */
+    config = rg_cmd_load_config();
+    if (config == NULL)
+        return 1;
+    print_plan(config);
+    if (shall_dump) {
+        rg_config_dump(config, &dump);
+        printf("\n%.*s\n", RG_STR_ARG(rg_buf_str(&dump)));
+    }
+    if (shall_connect && rg_kafka_is_on(&config->kafka))
+        status = try_brokers(&config->kafka);
+    if (status == 0)
+        puts("The configuration is in order.");
+    return status;
+}
+
+int rg_cmd_check(int argc, char **argv)
+{
+    bool shall_connect = true;
+    bool shall_dump = false;
+    int option;
+
+    optind = 0;
+    while ((option = rg_args_next(argc, argv, options)) != -1) {
+        switch (option) {
+        case NO_CONNECT:
+            shall_connect = false;
+            break;
+        case ALL:
+            shall_dump = true;
+            break;
+        case 'h':
+            fputs(help, stdout);
+            return 0;
+        default:
+            return 2;
+        }
+    }
+    if (optind < argc)
+        return rg_args_wrong("check", "unexpected argument \"%s\"", argv[optind]);
+    return check(shall_connect, shall_dump);
+}

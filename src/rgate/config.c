@@ -1,0 +1,560 @@
+#include "rgate/config.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/alloc.h"
+#include "rgate/cmd.h"
+
+#define MAX_FILE_BYTES (16 << 20)
+
+#define AT(field) offsetof(struct rg_config, field)
+#define MIB       (INT64_C(1) << 20)
+
+#define LISTENERS  "Listeners"
+#define ENGINE     "Engine"
+#define HTTP       "HTTP"
+#define CLIENT_API "Client API"
+#define LOGS       "Logs and metrics"
+
+static const struct rg_option rows[] = {
+    {.name = "INBOUND_PORT",
+     .type = RG_OPT_INT,
+     .def = "4000",
+     .min = 0,
+     .max = 65535,
+     .offset = AT(inbound_port),
+     .section = LISTENERS,
+     .help = "Public HTTP port, the one that browsers connect to; 0 takes a free one."},
+    {.name = "INBOUND_HOST",
+     .type = RG_OPT_STRING,
+     .offset = AT(inbound_host),
+     .section = LISTENERS,
+     .help = "Address the public port listens on; unset means all, IPv4 and IPv6."},
+    {.name = "API_HTTP_PORT",
+     .type = RG_OPT_INT,
+     .def = "4010",
+     .min = 0,
+     .max = 65535,
+     .offset = AT(api_http_port),
+     .section = LISTENERS,
+     .help = "Internal HTTP port for operators and services; 0 takes a free one."},
+    {.name = "API_HTTP_HOST",
+     .type = RG_OPT_STRING,
+     .def = "127.0.0.1",
+     .offset = AT(api_http_host),
+     .section = LISTENERS,
+     .help = "Address the internal port listens on. It asks nobody for a password: open it to "
+             "other machines (0.0.0.0 or ::) only inside a trusted network."},
+    {.name = "CORS",
+     .type = RG_OPT_STRING,
+     .def = "*",
+     .offset = AT(cors),
+     .section = LISTENERS,
+     .help = "Value of the access-control-allow-origin header, copied literally."},
+    {.name = "WELCOME_PAGE",
+     .type = RG_OPT_BOOL,
+     .def = "true",
+     .offset = AT(welcome_page),
+     .section = LISTENERS,
+     .help = "Whether / answers with a page that shows how to start."},
+
+    {.name = "REACTORS",
+     .type = RG_OPT_INT,
+     .def = "0",
+     .min = 0,
+     .max = 1024,
+     .offset = AT(reactors),
+     .section = ENGINE,
+     .help = "Number of event loops that serve clients; 0 means one per processor core."},
+    {.name = "CLIENT_QUEUE_BYTES",
+     .type = RG_OPT_BYTES,
+     .def = "1048576",
+     .min = 4096,
+     .max = 1024 * MIB,
+     .offset = AT(client_queue_bytes),
+     .section = ENGINE,
+     .help = "What may wait for one client; a client that falls further behind is closed."},
+    {.name = "INBOX_BYTES",
+     .type = RG_OPT_BYTES,
+     .def = "33554432",
+     .min = 65536,
+     .max = 65536 * MIB,
+     .offset = AT(inbox_bytes),
+     .section = ENGINE,
+     .help = "What may wait for one event loop before consuming from Kafka pauses."},
+    {.name = "SHUTDOWN_TIMEOUT",
+     .type = RG_OPT_MS,
+     .def = "10000",
+     .min = 0,
+     .max = INT32_MAX,
+     .offset = AT(shutdown_timeout_ms),
+     .section = ENGINE,
+     .help = "How long a requested stop waits for clients and Kafka."},
+
+    {.name = "HTTP_IDLE_TIMEOUT",
+     .type = RG_OPT_MS,
+     .def = "60000",
+     .min = 1,
+     .max = INT32_MAX,
+     .offset = AT(http_idle_timeout_ms),
+     .section = HTTP,
+     .help = "How long a connection without a request stays open."},
+    {.name = "HTTP_HEADER_TIMEOUT",
+     .type = RG_OPT_MS,
+     .def = "10000",
+     .min = 1,
+     .max = INT32_MAX,
+     .offset = AT(http_header_timeout_ms),
+     .section = HTTP,
+     .help = "How long a client may take to send the complete head of a request."},
+    {.name = "HTTP_WRITE_TIMEOUT",
+     .type = RG_OPT_MS,
+     .def = "10000",
+     .min = 1,
+     .max = INT32_MAX,
+     .offset = AT(http_write_timeout_ms),
+     .section = HTTP,
+     .help = "How long a client may take nothing while bytes are waiting for it."},
+    {.name = "HTTP_BODY_MIN_RATE",
+     .type = RG_OPT_BYTES,
+     .def = "1024",
+     .min = 0,
+     .max = 1024 * MIB,
+     .offset = AT(http_body_min_rate),
+     .section = HTTP,
+     .help = "Bytes per second, over 10 seconds, below which the sender of a request body is "
+             "closed; 0 means never."},
+    {.name = "MAX_EVENT_BYTES",
+     .type = RG_OPT_BYTES,
+     .def = "8388608",
+     .min = 1024,
+     .max = 1024 * MIB,
+     .offset = AT(max_event_bytes),
+     .section = HTTP,
+     .help = "Longest body of a published event."},
+
+    {.name = "HEARTBEAT_INTERVAL",
+     .type = RG_OPT_MS,
+     .def = "15000",
+     .min = 1,
+     .max = INT32_MAX,
+     .offset = AT(heartbeat_ms),
+     .section = CLIENT_API,
+     .help = "Time between two heartbeats on an SSE or WebSocket connection."},
+    {.name = "LONGPOLL_TIMEOUT",
+     .type = RG_OPT_MS,
+     .def = "5000",
+     .min = 0,
+     .max = INT32_MAX,
+     .offset = AT(longpoll_wait_ms),
+     .section = CLIENT_API,
+     .help = "How long a long-polling request without events waits for the first."},
+    {.name = "LONGPOLL_IDLE_TIMEOUT",
+     .type = RG_OPT_MS,
+     .def = "3600000",
+     .min = 1,
+     .max = INT32_MAX,
+     .offset = AT(longpoll_idle_ms),
+     .section = CLIENT_API,
+     .help = "How long a long-polling client is remembered between its requests."},
+    {.name = "MAX_SUBSCRIPTIONS",
+     .type = RG_OPT_INT,
+     .def = "1000",
+     .min = 1,
+     .max = 1000000,
+     .offset = AT(max_subscriptions),
+     .section = CLIENT_API,
+     .help = "Most subscriptions of one client, constraints counted."},
+    {.name = "EXTRACTORS",
+     .type = RG_OPT_STRING,
+     .offset = AT(extractors_value),
+     .section = CLIENT_API,
+     .help = "Which fields of which event types subscriptions may ask for: JSON, or the path of "
+             "a JSON file."},
+    {.name = "NODE_COOKIE",
+     .type = RG_OPT_STRING,
+     .flags = RG_OPT_SECRET,
+     .offset = AT(node_cookie),
+     .section = CLIENT_API,
+     .help = "Key of the connection tokens; unset means a random one per start."},
+
+    {.name = "LOG_LEVEL",
+     .type = RG_OPT_CHOICE,
+     .def = "warn",
+     .choices = "debug|info|warn,warning|error",
+     .offset = AT(log_level),
+     .section = LOGS,
+     .help = "The least important lines that are written."},
+    {.name = "LOG_FMT",
+     .type = RG_OPT_CHOICE,
+     .def = "erlang",
+     .choices = "erlang,text|json|gcl",
+     .offset = AT(log_format),
+     .section = LOGS,
+     .help = "Form of the log lines: text (erlang), JSON, or the JSON of Google Cloud Logging."},
+    {.name = "PROMETHEUS_METRICS_ENABLED",
+     .type = RG_OPT_BOOL,
+     .def = "true",
+     .offset = AT(metrics_enabled),
+     .section = LOGS,
+     .help = "Whether /metrics of the internal port answers."},
+};
+
+/* Names of 2017: used where the successor is unset. KAFKA_HOSTS is a row of kafka/settings.c. */
+static const struct seed_name {
+    const char *successor;
+    struct rg_option row;
+} seed_names[] = {
+    {"INBOUND_PORT",
+     {.name = "PORT",
+      .type = RG_OPT_INT,
+      .def = "4000",
+      .min = 0,
+      .max = 65535,
+      .offset = AT(inbound_port)}},
+    {"CORS", {.name = "ORIGIN", .type = RG_OPT_STRING, .def = "*", .offset = AT(cors)}},
+};
+
+#define NOTHING "nothing replaces it"
+#define FIELDS  "use EXTRACTORS"
+
+static const struct {
+    const char *name;
+    const char *instead;
+} retired_names[] = {
+    {"API_PORT", "use API_HTTP_PORT"},
+    {"KAFKA_ENABLED", "Kafka is on when KAFKA_BROKERS is set"},
+    {"KAFKA_CONSUMER_GROUP", "use KAFKATOFILTER_KAFKA_GROUP_ID"},
+    {"KAFKA_GROUP_ID", "use KAFKATOFILTER_KAFKA_GROUP_ID"},
+    {"KAFKATOHTTP_KAFKA_GROUP_ID", NOTHING},
+    {"FIREHOSE_KAFKA_HTTP_TARGETS", NOTHING},
+    {"FIREHOSE_KAFKA_SOURCE_TOPICS", NOTHING},
+    {"PROXY_KAFKA_REQUEST_TOPIC", "the endpoint names its topic"},
+    {"PROXY_KAFKA_REQUEST_AVRO", "the endpoint names its schema"},
+    {"PROXY_KINESIS_REQUEST_STREAM", "the endpoint names its topic"},
+    {"RATE_LIMIT_ENABLED", NOTHING},
+    {"RATE_LIMIT_PER_IP", NOTHING},
+    {"RATE_LIMIT_AVG_RATE_PER_SEC", NOTHING},
+    {"RATE_LIMIT_BURST_SIZE", NOTHING},
+    {"RATE_LIMIT_SWEEP_INTERVAL_MS", NOTHING},
+    {"JWT_USER_FIELD", FIELDS},
+    {"JWT_ROLES_FIELD", FIELDS},
+    {"KAFKA_USER_FIELD", FIELDS},
+    {"MESSAGE_USER_FIELD", FIELDS},
+    {"SESSION_ROLE", FIELDS},
+    {"PRIVILEGED_ROLES", FIELDS},
+    {"JWT_BLACKLIST_DEFAULT_EXPIRY_HOURS", "give validityInSeconds with each entry"},
+};
+
+/*
+ * Variables that ask for a door to be locked. Ignoring one would leave it open without a word, so
+ * anything but "leave it open" ends the start.
+ */
+static const struct {
+    const char *name;
+    const char *open; /* the value that asks for nothing; NULL: there is none */
+} unsupported_names[] = {
+    {"SUBSCRIPTION_CHECK", "no_check"},
+    {"SUBMISSION_CHECK", "no_check"},
+    {"HTTPS_CERTFILE", NULL},
+    {"HTTPS_KEYFILE", NULL},
+};
+
+/* ----------------------------------------------------------- seed and retired */
+
+static bool is_given(const char *value)
+{
+    return value != NULL && value[strspn(value, " \t\r\n\v\f")] != '\0';
+}
+
+static void apply_seed_name(const struct seed_name *seed, rg_getenv_fn *env,
+                            struct rg_config *config, struct rg_problems *problems)
+{
+    const char *old = env(seed->row.name);
+    const char *successor = env(seed->successor);
+
+    if (!is_given(old))
+        return;
+    if (!is_given(successor)) {
+        rg_options_done(&seed->row, 1, config);
+        rg_options_parse(&seed->row, 1, env, config, problems);
+    } else if (strcmp(old, successor) != 0) {
+        rg_buf_addf(&config->warnings, "%s and %s differ: %s is used, %s is ignored\n",
+                    seed->row.name, seed->successor, seed->successor, seed->row.name);
+        return;
+    }
+    rg_buf_addf(&config->warnings, "%s is deprecated: use %s\n", seed->row.name, seed->successor);
+}
+
+static void warn_of_retired_names(rg_getenv_fn *env, struct rg_config *config)
+{
+    for (size_t i = 0; i < RG_COUNT_OF(retired_names); i++) {
+        if (is_given(env(retired_names[i].name)))
+            rg_buf_addf(&config->warnings, "%s has no effect any more: %s\n", retired_names[i].name,
+                        retired_names[i].instead);
+    }
+}
+
+static void refuse_unsupported_names(rg_getenv_fn *env, struct rg_problems *problems)
+{
+    for (size_t i = 0; i < RG_COUNT_OF(unsupported_names); i++) {
+        const char *value = env(unsupported_names[i].name);
+        if (is_given(value) &&
+            !rg_str_eq_nocase(rg_str_trim(rg_str_c(value)), rg_str_c(unsupported_names[i].open)))
+            rg_problem_add(problems, unsupported_names[i].name, value,
+                           "this version cannot do that yet, and going on without would be unsafe");
+    }
+}
+
+/* --------------------------------------------------------------- path or JSON */
+
+static int read_all(int fd, size_t n, struct rg_buf *out)
+{
+    char *p = rg_buf_reserve(out, n);
+
+    for (size_t at = 0; at < n;) {
+        ssize_t got = read(fd, p + at, n - at);
+        if (got < 0 && errno == EINTR)
+            continue;
+        if (got < 0)
+            return -errno;
+        if (got == 0)
+            break; /* shorter than it was a moment ago */
+        at += (size_t)got;
+        out->n += (size_t)got;
+    }
+    return 0;
+}
+
+/* Returns 0, -ENOENT where there is no such file, or another negative code with why. */
+static int read_file(const char *path, struct rg_buf *out, struct rg_why *why)
+{
+    struct stat st;
+    int err;
+    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+
+    if (fd < 0) {
+        err = -errno;
+        return rg_why_set(why, err, "", "the file %s cannot be read: %s", path, rg_strerror(err));
+    }
+    if (fstat(fd, &st) < 0 || !S_ISREG(st.st_mode))
+        err = rg_why_set(why, RG_EINVAL, "", "%s is not a regular file", path);
+    else if (st.st_size > MAX_FILE_BYTES)
+        err = rg_why_set(why, RG_EINVAL, "", "the file %s is longer than %d MiB", path,
+                         MAX_FILE_BYTES >> 20);
+    else if ((err = read_all(fd, (size_t)st.st_size, out)) < 0)
+        rg_why_set(why, err, "", "the file %s cannot be read: %s", path, rg_strerror(err));
+    close(fd);
+    return err;
+}
+
+/* Writes <directory of the program>/priv/<value>; false if that is not known or too long. */
+static bool beside_program(const char *value, char path[PATH_MAX])
+{
+    char program[PATH_MAX];
+    ssize_t n = readlink("/proc/self/exe", program, sizeof(program) - 1);
+
+    if (n <= 0)
+        return false;
+    program[n] = '\0';
+    *strrchr(program, '/') = '\0';
+    return snprintf(path, PATH_MAX, "%s/priv/%s", program, value) < PATH_MAX;
+}
+
+int rg_config_path_or_json(const char *value, struct rg_buf *out, struct rg_why *why)
+{
+    char path[PATH_MAX];
+    const char *start = value + strspn(value, " \t\r\n\v\f");
+    int err;
+
+    if (*start == '[' || *start == '{') {
+        rg_buf_add_c(out, value);
+        return 0;
+    }
+    err = read_file(value, out, why);
+    if (err == -ENOENT && value[0] != '/') {
+        if (snprintf(path, sizeof(path), "priv/%s", value) < (int)sizeof(path))
+            err = read_file(path, out, why);
+        if (err == -ENOENT && beside_program(value, path))
+            err = read_file(path, out, why);
+    }
+    if (err == -ENOENT)
+        return rg_why_set(why, RG_ENOTFOUND, "",
+                          "is not JSON (does not start with [ or {), and there is no such file");
+    return err == 0 ? 0 : RG_ENOTFOUND;
+}
+
+/* -------------------------------------------------------------------- loading */
+
+/* A variable with a wrong value has its default, which says nothing about the others. */
+static bool has_problem(const struct rg_problems *problems, const char *name)
+{
+    RG_CLEANUP(rg_buf_done) struct rg_buf part = {0};
+
+    rg_buf_addf(&part, " error: %s: ", name);
+    return problems->n > 0 && memmem(problems->lines.p, problems->lines.n, part.p, part.n) != NULL;
+}
+
+static void check_ports(const struct rg_config *config, rg_getenv_fn *env,
+                        struct rg_problems *problems)
+{
+    const char *name = "INBOUND_PORT";
+    char value[24];
+
+    if (!is_given(env(name)) && is_given(env("PORT")))
+        name = "PORT";
+    if (config->inbound_port == 0 || config->inbound_port != config->api_http_port ||
+        has_problem(problems, name) || has_problem(problems, "API_HTTP_PORT"))
+        return;
+    snprintf(value, sizeof(value), "%lld", (long long)config->inbound_port);
+    rg_problem_add(problems, name, value, "must differ from API_HTTP_PORT");
+}
+
+static void check_cors(const struct rg_config *config, rg_getenv_fn *env,
+                       struct rg_problems *problems)
+{
+    const char *name = is_given(env("CORS")) || !is_given(env("ORIGIN")) ? "CORS" : "ORIGIN";
+
+    for (const char *p = config->cors; *p != '\0'; p++) {
+        if ((unsigned char)*p < 0x20 || *p == 0x7f) {
+            rg_problem_add(problems, name, config->cors,
+                           "must not contain line ends or other control characters");
+            return;
+        }
+    }
+}
+
+static void load_extractors(struct rg_config *config, struct rg_problems *problems)
+{
+    RG_CLEANUP(rg_buf_done) struct rg_buf json = {0};
+    struct rg_why why;
+
+    if (config->extractors_value == NULL) {
+        config->extractors = rg_extractors_new(rg_str_c(NULL), problems);
+        return;
+    }
+    if (rg_config_path_or_json(config->extractors_value, &json, &why) < 0) {
+        rg_problem_add(problems, "EXTRACTORS", config->extractors_value, "%s", why.text);
+        return;
+    }
+    rg_buf_reserve(&json, 1); /* an empty file is not the same as no extractors */
+    config->extractors = rg_extractors_new(rg_buf_str(&json), problems);
+}
+
+struct rg_config *rg_config_load(rg_getenv_fn *env, struct rg_problems *problems)
+{
+    RG_CLEANUP(rg_config_free) struct rg_config *config = rg_zalloc(sizeof(*config));
+
+    rg_options_parse(rows, RG_COUNT_OF(rows), env, config, problems);
+    for (size_t i = 0; i < RG_COUNT_OF(seed_names); i++)
+        apply_seed_name(&seed_names[i], env, config, problems);
+    warn_of_retired_names(env, config);
+    check_ports(config, env, problems);
+    check_cors(config, env, problems);
+    load_extractors(config, problems);
+    refuse_unsupported_names(env, problems);
+
+    rg_options_parse(rg_kafka_options, rg_kafka_options_n, env, &config->kafka, problems);
+    rg_kafka_settings_check(&config->kafka, problems);
+    return problems->n == 0 ? RG_STEAL(config) : NULL;
+}
+
+void rg_config_free(struct rg_config **configp)
+{
+    struct rg_config *config = *configp;
+
+    if (config == NULL)
+        return;
+    rg_options_done(rows, RG_COUNT_OF(rows), config);
+    rg_options_done(rg_kafka_options, rg_kafka_options_n, &config->kafka);
+    rg_extractors_free(&config->extractors);
+    rg_buf_done(&config->warnings);
+    rg_free(config);
+    *configp = NULL;
+}
+
+static const char *process_env(const char *name)
+{
+    return getenv(name);
+}
+
+static void log_warnings(const struct rg_config *config)
+{
+    struct rg_str rest = rg_buf_str(&config->warnings);
+
+    while (rest.n > 0)
+        rg_log_warn("configuration warning", RG_FSTR("warning", rg_str_split(&rest, '\n')));
+    rg_kafka_settings_warn(&config->kafka);
+}
+
+struct rg_config *rg_cmd_load_config(void)
+{
+    struct rg_problems problems = {0};
+    struct rg_config *config = rg_config_load(process_env, &problems);
+
+    if (config != NULL) {
+        rg_log_configure((enum rg_log_level)config->log_level,
+                         (enum rg_log_format)config->log_format);
+        log_warnings(config);
+    } else {
+        fflush(stdout);
+        fwrite(problems.lines.p, 1, problems.lines.n, stderr);
+    }
+    rg_problems_done(&problems);
+    return config;
+}
+
+/* -------------------------------------------------------------------- showing */
+
+static void describe_markdown(struct rg_buf *out)
+{
+    rg_buf_add_c(out,
+                 "# Variables\n\n"
+                 "Generated by `rgate help variables --markdown`; `tools/lint` compares.\n\n"
+                 "All configuration comes from environment variables, read once at start. An "
+                 "empty or blank\nvariable is the same as an unset one, except where its row "
+                 "says otherwise. `rgate check` tells what a\nset of variables means without "
+                 "starting anything. A wrong value ends the start with status 1 and one\nline "
+                 "for each problem:\n\n"
+                 "    rgate: configuration error: INBOUND_PORT: must be a whole number between "
+                 "0 and 65535 (got \"x\")\n");
+    rg_options_describe(rows, RG_COUNT_OF(rows), true, out);
+    rg_options_describe(rg_kafka_options, rg_kafka_options_n, true, out);
+    rg_buf_add_c(out, "\n## Deprecated names\n\nThe names of 2017 still work; each in use logs one "
+                      "line.\n\n| Old name | Use |\n| --- | --- |\n");
+    for (size_t i = 0; i < RG_COUNT_OF(seed_names); i++)
+        rg_buf_addf(out, "| `%s` | `%s` |\n", seed_names[i].row.name, seed_names[i].successor);
+    rg_buf_add_c(out, "| `KAFKA_HOSTS` | `KAFKA_BROKERS` |\n"
+                      "\n## Refused names\n\nThis version cannot do what these ask for. It would "
+                      "be unsafe to go on without, so it does not\nstart: ");
+    for (size_t i = 0; i < RG_COUNT_OF(unsupported_names); i++)
+        rg_buf_addf(out, "%s`%s`", i > 0 ? ", " : "", unsupported_names[i].name);
+    rg_buf_add_c(out, ".\n"
+                      "\n## Retired names\n\nThese have no effect; each that is set logs one "
+                      "line.\n\n| Name | Instead |\n| --- | --- |\n");
+    for (size_t i = 0; i < RG_COUNT_OF(retired_names); i++)
+        rg_buf_addf(out, "| `%s` | %s |\n", retired_names[i].name, retired_names[i].instead);
+}
+
+void rg_config_describe(bool is_markdown, struct rg_buf *out)
+{
+    if (is_markdown) {
+        describe_markdown(out);
+        return;
+    }
+    rg_buf_add_c(out, "Environment variables. Empty or blank is the same as unset.\n");
+    rg_options_describe(rows, RG_COUNT_OF(rows), false, out);
+    rg_options_describe(rg_kafka_options, rg_kafka_options_n, false, out);
+}
+
+void rg_config_dump(const struct rg_config *config, struct rg_buf *out)
+{
+    rg_options_dump(rows, RG_COUNT_OF(rows), config, out);
+    rg_options_dump(rg_kafka_options, rg_kafka_options_n, &config->kafka, out);
+}

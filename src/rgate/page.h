@@ -1,0 +1,12 @@
+/*
+ * page.h - the pages of web/, as parts of the binary.
+ *
+ * Thread: any; constants.
+ */
+#pragma once
+
+#include "http/static.h"
+
+/* The page that `rgate dev` shows at "/", and the one of `rgate serve`. */
+struct rg_static_page rg_page_dev(void);
+struct rg_static_page rg_page_welcome(void);

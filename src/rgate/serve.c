@@ -1,0 +1,226 @@
+#include <getopt.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/resource.h>
+
+#include "base/alloc.h"
+#include "event/matchkey.h"
+#include "kafka/embedded.h"
+#include "rgate/args.h"
+#include "rgate/banner.h"
+#include "rgate/cmd.h"
+#include "rgate/demo.h"
+#include "rgate/wiring.h"
+
+#define DEMO_PARTITIONS 4
+
+/* Connections are bounded by descriptors alone; take all we may have (configuration.md 5). */
+static void raise_descriptor_limit(void)
+{
+    struct rlimit limit;
+
+    if (getrlimit(RLIMIT_NOFILE, &limit) != 0 || limit.rlim_cur == limit.rlim_max)
+        return;
+    limit.rlim_cur = limit.rlim_max;
+    if (setrlimit(RLIMIT_NOFILE, &limit) != 0)
+        rg_log_warn("descriptor limit could not be raised", RG_FU("wanted", limit.rlim_max));
+}
+
+static void prepare_process(void)
+{
+    raise_descriptor_limit();
+    /* A peer that is gone is found by the write's error. */
+    signal(SIGPIPE, SIG_IGN);
+    rg_match_key_init();
+}
+
+static int print_problems(struct rg_problems *problems)
+{
+    fflush(stdout);
+    fwrite(problems->lines.p, 1, problems->lines.n, stderr);
+    rg_problems_done(problems);
+    return 1;
+}
+
+static int run(const struct rg_config *config, struct rg_demo *demo, const char *kafka_bootstrap)
+{
+    struct rg_dev_options dev = {demo};
+    struct rg_problems problems = {0};
+    struct rg_gateway *gateway = rg_gateway_new(config, &dev, &problems);
+
+    if (gateway == NULL)
+        return print_problems(&problems);
+    if (demo != NULL)
+        rg_demo_set_ports(demo, rg_gateway_client_port(gateway), rg_gateway_internal_port(gateway));
+    rg_banner_print(config, demo != NULL, rg_gateway_client_port(gateway),
+                    rg_gateway_internal_port(gateway), kafka_bootstrap);
+    int status = rg_gateway_run(gateway);
+    rg_demo_stop(&demo);
+    rg_gateway_free(&gateway);
+    rg_problems_done(&problems);
+    return status;
+}
+
+/* ---- serve ---- */
+
+static void print_serve_help(void)
+{
+    puts("Usage: rgate [serve]\n"
+         "\n"
+         "Runs the gateway. Everything is configured by environment variables;\n"
+         "`rgate help variables` lists them, `rgate check` tries them out.\n"
+         "\n"
+         "  -h, --help   this text\n"
+         "\n"
+         "Example:\n"
+         "  KAFKA_BROKERS=kafka-1:9092,kafka-2:9092 KAFKA_SOURCE_TOPICS=events rgate\n"
+         "\n"
+         "SIGTERM and SIGINT end it gracefully within SHUTDOWN_TIMEOUT; a second one at once.");
+}
+
+int rg_cmd_serve(int argc, char **argv)
+{
+    static const struct option options[] = {{"help", no_argument, NULL, 'h'}, {0}};
+    int option;
+
+    while ((option = rg_args_next(argc, argv, options)) >= 0) {
+        if (option != 'h')
+            return 2;
+        print_serve_help();
+        return 0;
+    }
+    if (optind < argc)
+        return rg_args_wrong("serve", "unexpected argument \"%s\"", argv[optind]);
+
+    struct rg_config *config = rg_cmd_load_config();
+    if (config == NULL)
+        return 1;
+    prepare_process();
+    int status = run(config, NULL, NULL);
+    rg_config_free(&config);
+    return status;
+}
+
+/* ---- dev ---- */
+
+static void print_dev_help(void)
+{
+    puts("Usage: rgate dev [--expose] [--no-demo]\n"
+         "\n"
+         "Runs the gateway with a Kafka inside the process and a producer of demo events, on\n"
+         "http://localhost:4000 (page and client API) and http://localhost:4010 (internal API).\n"
+         "The embedded Kafka speaks the real protocol on the address that is printed, keeps\n"
+         "messages in memory and is gone with the process. Where KAFKA_BROKERS is set, those\n"
+         "brokers are used instead. All variables of `rgate serve` apply; INBOUND_PORT=0 and\n"
+         "API_HTTP_PORT=0 take free ports.\n"
+         "\n"
+         "  --expose     allow listening beyond loopback (INBOUND_HOST, API_HTTP_HOST)\n"
+         "  --no-demo    produce no demo events\n"
+         "  -h, --help   this text\n"
+         "\n"
+         "For development only: nothing here is meant to face a network.");
+}
+
+static bool is_loopback(const char *host)
+{
+    return strcmp(host, "127.0.0.1") == 0 || strcmp(host, "::1") == 0 ||
+           strcmp(host, "localhost") == 0;
+}
+
+static bool check_loopback(const struct rg_config *config)
+{
+    const struct {
+        const char *variable, *host;
+    } rows[] = {{"INBOUND_HOST", config->inbound_host}, {"API_HTTP_HOST", config->api_http_host}};
+    struct rg_problems problems = {0};
+
+    for (size_t i = 0; i < RG_COUNT_OF(rows); i++) {
+        if (!is_loopback(rows[i].host))
+            rg_problem_add(&problems, rows[i].variable, rows[i].host,
+                           "development mode listens on loopback only; `rgate dev --expose` "
+                           "allows other addresses");
+    }
+    bool is_fine = problems.n == 0;
+    if (is_fine)
+        rg_problems_done(&problems);
+    else
+        print_problems(&problems);
+    return is_fine;
+}
+
+/* Starts the Kafka inside unless the environment names one, and makes the configuration use it. */
+static bool start_kafka(struct rg_config **configp, struct rg_embedded_kafka **kafkap)
+{
+    struct rg_why why = {0};
+
+    if (rg_kafka_is_on(&(*configp)->kafka))
+        return true;
+    *kafkap = rg_embedded_kafka_start(&(*configp)->kafka.source_topics, DEMO_PARTITIONS, &why);
+    if (*kafkap == NULL) {
+        rg_args_failed("dev", "the embedded Kafka did not start: %s", why.text);
+        return false;
+    }
+    setenv("KAFKA_BROKERS", rg_embedded_kafka_bootstrap(*kafkap), 1);
+    rg_config_free(configp);
+    *configp = rg_cmd_load_config();
+    return *configp != NULL;
+}
+
+static int run_dev(struct rg_config **configp, bool is_talking, struct rg_embedded_kafka **kafkap)
+{
+    struct rg_why why = {0};
+
+    if (!start_kafka(configp, kafkap))
+        return 1;
+    struct rg_demo *demo =
+        rg_demo_start(&(*configp)->kafka, (*configp)->extractors, is_talking, &why);
+    if (demo == NULL)
+        return rg_args_failed("dev", "the demo producer did not start: %s", why.text);
+    rg_log_warn("development mode: not for production");
+    return run(*configp, demo,
+               *kafkap != NULL ? rg_embedded_kafka_bootstrap(*kafkap)
+                               : (*configp)->kafka.brokers.items[0]);
+}
+
+int rg_cmd_dev(int argc, char **argv)
+{
+    static const struct option options[] = {{"help", no_argument, NULL, 'h'},
+                                            {"expose", no_argument, NULL, 'x'},
+                                            {"no-demo", no_argument, NULL, 'n'},
+                                            {0}};
+    bool is_exposed = false, is_talking = true;
+    int option;
+
+    while ((option = rg_args_next(argc, argv, options)) >= 0) {
+        switch (option) {
+        case 'h':
+            print_dev_help();
+            return 0;
+        case 'x':
+            is_exposed = true;
+            break;
+        case 'n':
+            is_talking = false;
+            break;
+        default:
+            return 2;
+        }
+    }
+    if (optind < argc)
+        return rg_args_wrong("dev", "unexpected argument \"%s\"", argv[optind]);
+
+    setenv("INBOUND_HOST", "127.0.0.1", 0);
+    setenv("EXTRACTORS", rg_demo_extractors, 0);
+    struct rg_config *config = rg_cmd_load_config();
+    if (config == NULL)
+        return 1;
+    struct rg_embedded_kafka *kafka = NULL;
+    int status = 1;
+    prepare_process();
+    if (is_exposed || check_loopback(config))
+        status = run_dev(&config, is_talking, &kafka);
+    rg_config_free(&config);
+    rg_embedded_kafka_stop(&kafka);
+    return status;
+}

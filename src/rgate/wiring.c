@@ -1,0 +1,545 @@
+/*
+ * Start:  ports are bound, then reactors, then the consumer start; the control loop runs on the
+ * main thread.
+ *
+ * End, on SIGTERM or SIGINT:
+ *   1. health says 503; the consumer stops reading and hands over what it has
+ *   2. each reactor, behind the events in its inbox: stops accepting, says goodbye to its clients,
+ * writes what is queued, and reports that it is empty - or SHUTDOWN_TIMEOUT is over and cuts what
+ * is left
+ *   3. when all have reported: the reactors end, offsets are committed, the group is left, exit 0
+ * A second signal ends the process at once.
+ */
+#include "rgate/wiring.h"
+
+#include <fcntl.h>
+#include <sched.h>
+#include <signal.h>
+#include <stdio.h>
+#include <unistd.h>
+
+#include "base/alloc.h"
+#include "base/clock.h"
+#include "base/rcu.h"
+#include "kafka/consumer.h"
+#include "net/listener.h"
+#include "ops/admin.h"
+#include "push/api.h"
+#include "rgate/demo.h"
+#include "rgate/page.h"
+
+#define CLIENT_ROUTES     (RG_API_ROUTES + RG_DEMO_ROUTES + 1)
+#define INTERNAL_ROUTES   (RG_ADMIN_ROUTES + 2)
+#define HTTP_DRAIN_MS     3000 /* for answers under way, once the clients are gone */
+#define COMMIT_TIMEOUT_MS 3000
+#define ROOM_FOR_COMMANDS ((size_t)1024 * 1024)
+
+/* One reactor with what lives on it. */
+struct shard {
+    struct rg_reactor reactor;
+    struct rg_gateway *gateway;
+    struct rg_hub *hub;
+    struct rg_http_server *http;
+    struct rg_listener *listener;
+    struct rg_route routes[CLIENT_ROUTES];
+    struct rg_publish_endpoint publish;
+    struct rg_demo_endpoint *demo;
+    int fd; /* of the listener until it is open */
+
+    struct rg_inbox_item drain, cut, stop, report; /* commands to it, and its report */
+    struct rg_timer http_drain;
+    uint64_t http_drain_until_ms;
+    bool is_reported;
+};
+
+struct rg_gateway {
+    const struct rg_config *config;
+    struct rg_push *push;
+    struct rg_http_settings http_settings;
+    struct shard *shards;
+    unsigned shards_n;
+    struct rg_static_page welcome;
+
+    struct rg_reactor control;
+    struct rg_http_server *internal_http;
+    struct rg_listener *internal_listener;
+    struct rg_route internal_routes[INTERNAL_ROUTES];
+    struct rg_publish_endpoint internal_publish;
+    struct rg_dispatcher *control_dispatcher;
+    int internal_fd;
+    unsigned client_port, internal_port;
+    struct rg_health health;
+    struct rg_metrics metrics;
+
+    struct rg_consumer *consumer; /* NULL: Kafka is off */
+    struct rg_dispatcher *ingest_dispatcher;
+
+    uv_signal_t sigterm, sigint;
+    struct rg_timer deadline;
+    uint64_t shutdown_started_ms;
+    unsigned drained_n;
+    bool is_stopping;
+};
+
+/* ---- Kafka to the hubs ---- */
+
+static int on_kafka_event(void *arg, const struct rg_kafka_message *m, struct rg_why *why)
+{
+    struct rg_gateway *gateway = arg;
+    struct rg_origin origin = {RG_SOURCE_KAFKA, m->topic_no, m->partition, m->offset,
+                               m->timestamp_ms};
+
+    return rg_dispatch(gateway->ingest_dispatcher, m->event, &origin, NULL, why);
+}
+
+static void on_ingest_start(void *arg)
+{
+    struct rg_gateway *gateway = arg;
+    gateway->ingest_dispatcher = rg_dispatcher_new(gateway->push);
+}
+
+static void on_ingest_stop(void *arg)
+{
+    struct rg_gateway *gateway = arg;
+    rg_dispatcher_free(&gateway->ingest_dispatcher);
+}
+
+static void start_consumer(struct rg_gateway *gateway)
+{
+    struct rg_consumer_sink sink = {on_kafka_event, on_ingest_start, on_ingest_stop, gateway};
+
+    if (rg_kafka_is_on(&gateway->config->kafka))
+        gateway->consumer = rg_consumer_start(&gateway->config->kafka, &sink);
+}
+
+/* ---- what operators ask ---- */
+
+static void expose(void *arg, struct rg_buf *out)
+{
+    struct rg_gateway *gateway = arg;
+    const struct rg_counters *blocks[RG_MAX_REACTORS + 1];
+
+    rg_push_expose(gateway->push, out);
+    for (unsigned i = 0; i < gateway->shards_n; i++)
+        blocks[i] = rg_http_server_counters(gateway->shards[i].http);
+    rg_counters_expose(out, rg_http_counter_rows, rg_http_counter_rows_n, blocks,
+                       gateway->shards_n);
+    rg_metric_head(out, "rgate_accept_pauses_total", "counter",
+                   "Times that accepting paused because descriptors ran out.");
+    rg_buf_addf(out, "rgate_accept_pauses_total %lu\n", rg_listener_pauses());
+    rg_metric_head(out, "rgate_info", "gauge", "The version, as a label.");
+    rg_buf_add_c(out, "rgate_info{version=\"" RG_VERSION "\"} 1\n");
+    if (gateway->consumer != NULL)
+        rg_consumer_expose(gateway->consumer, out);
+}
+
+static bool is_ready(void *arg, struct rg_buf *members)
+{
+    struct rg_gateway *gateway = arg;
+    struct rg_consumer_status status;
+
+    if (gateway->consumer == NULL) {
+        rg_buf_add_c(members, "\"kafka\":{\"ready\":true,\"reason\":\"not configured\"}");
+        return true;
+    }
+    rg_consumer_get_status(gateway->consumer, &status);
+    bool is_kafka_ready = status.is_connected && status.has_joined;
+    rg_buf_addf(members, "\"kafka\":{\"ready\":%s,\"partitions\":%u,\"paused\":%s,\"reason\":",
+                is_kafka_ready ? "true" : "false", status.partitions,
+                status.is_paused ? "true" : "false");
+    const char *reason = is_kafka_ready                 ? "consuming"
+                         : status.last_error[0] != '\0' ? status.last_error
+                                                        : "joining the consumer group";
+    rg_json_add_string(members, rg_str_c(reason));
+    rg_buf_add_char(members, '}');
+    return is_kafka_ready;
+}
+
+/* ---- the graceful end ---- */
+
+static void control_finish(struct rg_gateway *gateway)
+{
+    uint64_t spent = gateway->control.now_ms - gateway->shutdown_started_ms;
+    uint64_t timeout = (uint64_t)gateway->config->shutdown_timeout_ms;
+    uint64_t left = spent < timeout ? timeout - spent : 0;
+
+    if (gateway->consumer != NULL)
+        rg_consumer_stop(&gateway->consumer,
+                         (int)(left < COMMIT_TIMEOUT_MS ? left : COMMIT_TIMEOUT_MS));
+    rg_reactor_cancel_timer(&gateway->control, &gateway->deadline);
+    rg_listener_close(&gateway->internal_listener);
+    rg_http_server_close_all(gateway->internal_http);
+    uv_close((uv_handle_t *)&gateway->sigterm, NULL);
+    uv_close((uv_handle_t *)&gateway->sigint, NULL);
+    rg_reactor_stop(&gateway->control);
+}
+
+static void stop_shard(struct rg_inbox_item *item, void *ctx)
+{
+    struct shard *shard = RG_CONTAINER_OF(item, struct shard, stop);
+
+    (void)ctx;
+    rg_http_server_close_all(shard->http);
+    rg_reactor_stop(&shard->reactor);
+}
+
+/* On the control loop: one more reactor is empty. */
+static void on_report(struct rg_inbox_item *item, void *ctx)
+{
+    struct rg_gateway *gateway = RG_CONTAINER_OF(item, struct shard, report)->gateway;
+
+    (void)ctx;
+    if (++gateway->drained_n < gateway->shards_n)
+        return;
+    /* Only now: until all are empty, they may still owe each other answers. */
+    for (unsigned i = 0; i < gateway->shards_n; i++)
+        rg_reactor_post(&gateway->shards[i].reactor, &gateway->shards[i].stop, stop_shard, 0);
+    control_finish(gateway);
+}
+
+static void report_empty(struct shard *shard)
+{
+    if (shard->is_reported)
+        return;
+    shard->is_reported = true;
+    rg_reactor_cancel_timer(&shard->reactor, &shard->http_drain);
+    rg_reactor_post(&shard->gateway->control, &shard->report, on_report, 0);
+}
+
+static void on_http_drain(struct rg_timer *timer)
+{
+    struct shard *shard = RG_CONTAINER_OF(timer, struct shard, http_drain);
+
+    if (rg_http_server_connections(shard->http) == 0 ||
+        shard->reactor.now_ms >= shard->http_drain_until_ms)
+        report_empty(shard);
+    else
+        rg_reactor_set_timer(&shard->reactor, &shard->http_drain, 1);
+}
+
+static void on_hub_empty(void *arg)
+{
+    struct shard *shard = arg;
+
+    shard->http_drain.fn = on_http_drain;
+    shard->http_drain_until_ms = shard->reactor.now_ms + HTTP_DRAIN_MS;
+    on_http_drain(&shard->http_drain);
+}
+
+static void drain_shard(struct rg_inbox_item *item, void *ctx)
+{
+    struct shard *shard = RG_CONTAINER_OF(item, struct shard, drain);
+
+    (void)ctx;
+    rg_listener_close(&shard->listener);
+    rg_http_server_drain(shard->http);
+    rg_hub_drain(shard->hub, on_hub_empty, shard);
+}
+
+static void cut_shard(struct rg_inbox_item *item, void *ctx)
+{
+    struct shard *shard = RG_CONTAINER_OF(item, struct shard, cut);
+
+    (void)ctx;
+    rg_hub_kill_all(shard->hub);
+    rg_http_server_close_all(shard->http);
+    report_empty(shard);
+}
+
+static void on_deadline(struct rg_timer *timer)
+{
+    struct rg_gateway *gateway = RG_CONTAINER_OF(timer, struct rg_gateway, deadline);
+
+    rg_log_warn("shutdown timed out", RG_FU("connections", rg_push_clients(gateway->push)));
+    for (unsigned i = 0; i < gateway->shards_n; i++)
+        rg_reactor_post(&gateway->shards[i].reactor, &gateway->shards[i].cut, cut_shard, 0);
+}
+
+static void on_signal(uv_signal_t *handle, int number)
+{
+    struct rg_gateway *gateway = handle->data;
+    uint64_t timeout = (uint64_t)gateway->config->shutdown_timeout_ms;
+
+    rg_reactor_assert(&gateway->control);
+    if (gateway->is_stopping) {
+        rg_log_warn("second signal, ending at once", RG_FI("signal", number));
+        _exit(1);
+    }
+    gateway->is_stopping = true;
+    gateway->control.now_ms = rg_clock_mono_ms();
+    gateway->shutdown_started_ms = gateway->control.now_ms;
+    atomic_store(&gateway->health.is_shutting_down, true);
+    rg_log_info("shutting down", RG_FI("signal", number),
+                RG_FU("connections", rg_push_clients(gateway->push)));
+    if (gateway->consumer != NULL)
+        rg_consumer_quiesce(gateway->consumer);
+    for (unsigned i = 0; i < gateway->shards_n; i++)
+        rg_reactor_post(&gateway->shards[i].reactor, &gateway->shards[i].drain, drain_shard, 0);
+    gateway->deadline.fn = on_deadline;
+    /* A part of the time is for the commit that follows. */
+    rg_reactor_set_timer(&gateway->control, &gateway->deadline, timeout - timeout / 5);
+}
+
+static void watch_signal(struct rg_gateway *gateway, uv_signal_t *handle, int number)
+{
+    rg_assert(uv_signal_init(&gateway->control.loop, handle) == 0);
+    handle->data = gateway;
+    rg_assert(uv_signal_start(handle, on_signal, number) == 0);
+}
+
+/* ---- building ---- */
+
+static void settle_hub(void *ctx)
+{
+    rg_hub_settle(ctx);
+}
+
+static unsigned reactor_count(const struct rg_config *config)
+{
+    cpu_set_t set;
+    long n = config->reactors;
+
+    if (n == 0)
+        n = sched_getaffinity(0, sizeof(set), &set) == 0 ? CPU_COUNT(&set) : 1;
+    return (unsigned)(n < RG_MAX_REACTORS ? n : RG_MAX_REACTORS);
+}
+
+static size_t client_routes(struct shard *shard)
+{
+    struct rg_gateway *gateway = shard->gateway;
+    struct rg_route *rows = shard->routes;
+    size_t n = 0;
+
+    if (shard->demo != NULL) {
+        rg_demo_routes(shard->demo, rows);
+        n += RG_DEMO_ROUTES;
+    } else if (gateway->config->welcome_page) {
+        rows[n++] =
+            (struct rg_route){RG_METHOD_BIT(RG_GET), "/", rg_static_handle, &gateway->welcome, 0};
+    }
+    rows[n++] = (struct rg_route){RG_METHOD_BIT(RG_GET), "/_rig/health", rg_health_handle,
+                                  &gateway->health, 0};
+    rg_api_routes(shard->hub, &shard->publish, rows + n);
+    return n + RG_API_ROUTES;
+}
+
+static void build_shard(struct rg_gateway *gateway, unsigned id, const struct rg_dev_options *dev)
+{
+    struct shard *shard = &gateway->shards[id];
+
+    shard->gateway = gateway;
+    rg_reactor_init(&shard->reactor, id, (size_t)gateway->config->inbox_bytes);
+    shard->hub = rg_hub_new(gateway->push, &shard->reactor);
+    shard->reactor.ctx = shard->hub;
+    shard->reactor.on_batch = settle_hub;
+    if (dev->demo != NULL)
+        shard->demo = rg_demo_endpoint_new(dev->demo);
+    size_t n = client_routes(shard);
+    shard->http = rg_http_server_new(&shard->reactor, &gateway->http_settings, shard->routes, n);
+    shard->hub->http = shard->http;
+    if (shard->demo != NULL)
+        rg_demo_endpoint_attach(shard->demo, &shard->reactor, shard->http);
+    shard->listener =
+        rg_listener_open(&shard->reactor, shard->fd, rg_http_server_accept, shard->http);
+}
+
+static void build_control(struct rg_gateway *gateway)
+{
+    const unsigned post = RG_METHOD_BIT(RG_POST);
+    size_t max = (size_t)gateway->config->max_event_bytes;
+    struct rg_route *rows = gateway->internal_routes;
+
+    rg_reactor_init(&gateway->control, gateway->shards_n, ROOM_FOR_COMMANDS);
+    gateway->control.ctx = gateway;
+    gateway->control_dispatcher = rg_dispatcher_new(gateway->push);
+    gateway->internal_publish =
+        (struct rg_publish_endpoint){gateway->push, gateway->control_dispatcher, false};
+    gateway->health.ready = is_ready;
+    gateway->health.ready_arg = gateway;
+    gateway->metrics = (struct rg_metrics){gateway->config->metrics_enabled, expose, gateway};
+
+    rows[0] =
+        (struct rg_route){post, "/v3/messages", rg_publish_handle, &gateway->internal_publish, max};
+    rows[1] =
+        (struct rg_route){post, "/v2/messages", rg_publish_handle, &gateway->internal_publish, max};
+    rg_admin_routes(&gateway->health, &gateway->metrics, rows + 2);
+    gateway->internal_http =
+        rg_http_server_new(&gateway->control, &gateway->http_settings, rows, INTERNAL_ROUTES);
+    gateway->internal_listener = rg_listener_open(&gateway->control, gateway->internal_fd,
+                                                  rg_http_server_accept, gateway->internal_http);
+    watch_signal(gateway, &gateway->sigterm, SIGTERM);
+    watch_signal(gateway, &gateway->sigint, SIGINT);
+}
+
+static struct rg_push *build_push(const struct rg_config *config)
+{
+    struct rg_push_settings settings = {
+        .cors = config->cors,
+        .client_queue_bytes = (size_t)config->client_queue_bytes,
+        .heartbeat_ms = (uint64_t)config->heartbeat_ms,
+        .write_timeout_ms = (uint64_t)config->http_write_timeout_ms,
+        .longpoll_wait_ms = (uint64_t)config->longpoll_wait_ms,
+        .longpoll_idle_ms = (uint64_t)config->longpoll_idle_ms,
+        .max_subscriptions = (size_t)config->max_subscriptions,
+        .max_event_bytes = (size_t)config->max_event_bytes,
+        .secret = rg_str_c(config->node_cookie),
+    };
+    return rg_push_new(&settings, config->extractors);
+}
+
+static struct rg_http_settings build_http_settings(const struct rg_config *config)
+{
+    struct rg_http_settings settings = rg_http_default_settings;
+
+    settings.idle_timeout_ms = (uint64_t)config->http_idle_timeout_ms;
+    settings.header_timeout_ms = (uint64_t)config->http_header_timeout_ms;
+    settings.write_timeout_ms = (uint64_t)config->http_write_timeout_ms;
+    settings.body_min_rate = (uint64_t)config->http_body_min_rate;
+    return settings;
+}
+
+/* ---- ports ---- */
+
+static void port_problem(struct rg_problems *problems, const char *variable, int64_t port,
+                         const struct rg_why *why)
+{
+    char value[24];
+
+    snprintf(value, sizeof(value), "%lld", (long long)port);
+    rg_problem_add(problems, variable, value, "%s", why->text);
+}
+
+static int dup_inherited(int fd)
+{
+    return fd >= 0 ? fcntl(fd, F_DUPFD_CLOEXEC, 0) : -1;
+}
+
+/* One descriptor per reactor: sockets of their own on the same port, or copies of the inherited
+ * one. */
+static bool open_client_port(struct rg_gateway *gateway, struct rg_problems *problems)
+{
+    const struct rg_config *config = gateway->config;
+    int inherited = rg_listener_inherited("client", 0);
+    unsigned port = (unsigned)config->inbound_port;
+    struct rg_why why = {0};
+
+    for (unsigned i = 0; i < gateway->shards_n; i++) {
+        int fd = inherited >= 0 ? dup_inherited(inherited)
+                                : rg_listener_bind(config->inbound_host, port, i == 0, &why);
+        if (fd < 0) {
+            port_problem(problems, "INBOUND_PORT", config->inbound_port, &why);
+            return false;
+        }
+        gateway->shards[i].fd = fd;
+        port = rg_listener_port(fd);
+    }
+    gateway->client_port = port;
+    return true;
+}
+
+static bool open_internal_port(struct rg_gateway *gateway, struct rg_problems *problems)
+{
+    const struct rg_config *config = gateway->config;
+    int inherited = rg_listener_inherited("internal", 1);
+    struct rg_why why = {0};
+
+    gateway->internal_fd =
+        inherited >= 0
+            ? dup_inherited(inherited)
+            : rg_listener_bind(config->api_http_host, (unsigned)config->api_http_port, true, &why);
+    if (gateway->internal_fd < 0) {
+        port_problem(problems, "API_HTTP_PORT", config->api_http_port, &why);
+        return false;
+    }
+    gateway->internal_port = rg_listener_port(gateway->internal_fd);
+    return true;
+}
+
+static void close_ports(struct rg_gateway *gateway)
+{
+    for (unsigned i = 0; i < gateway->shards_n; i++) {
+        if (gateway->shards[i].fd >= 0)
+            close(gateway->shards[i].fd);
+    }
+    if (gateway->internal_fd >= 0)
+        close(gateway->internal_fd);
+}
+
+/* ---- life ---- */
+
+struct rg_gateway *rg_gateway_new(const struct rg_config *config, const struct rg_dev_options *dev,
+                                  struct rg_problems *problems)
+{
+    struct rg_gateway *gateway = rg_zalloc(sizeof(*gateway));
+
+    gateway->config = config;
+    gateway->shards_n = reactor_count(config);
+    gateway->shards = rg_zalloc(gateway->shards_n * sizeof(gateway->shards[0]));
+    for (unsigned i = 0; i < gateway->shards_n; i++)
+        gateway->shards[i].fd = -1;
+    gateway->internal_fd = -1;
+    bool is_open = open_client_port(gateway, problems);
+    is_open &= open_internal_port(gateway, problems);
+    if (!is_open) {
+        close_ports(gateway);
+        rg_free(gateway->shards);
+        rg_free(gateway);
+        return NULL;
+    }
+
+    gateway->http_settings = build_http_settings(config);
+    gateway->welcome = rg_page_welcome();
+    gateway->push = build_push(config);
+    for (unsigned i = 0; i < gateway->shards_n; i++)
+        build_shard(gateway, i, dev);
+    build_control(gateway);
+    return gateway;
+}
+
+unsigned rg_gateway_client_port(const struct rg_gateway *gateway)
+{
+    return gateway->client_port;
+}
+
+unsigned rg_gateway_internal_port(const struct rg_gateway *gateway)
+{
+    return gateway->internal_port;
+}
+
+int rg_gateway_run(struct rg_gateway *gateway)
+{
+    for (unsigned i = 0; i < gateway->shards_n; i++)
+        rg_assert(rg_reactor_start(&gateway->shards[i].reactor) == 0);
+    start_consumer(gateway);
+    rg_log_info("started", RG_FU("reactors", gateway->shards_n),
+                RG_FU("client_port", gateway->client_port),
+                RG_FU("internal_port", gateway->internal_port));
+    rg_reactor_run(&gateway->control);
+    for (unsigned i = 0; i < gateway->shards_n; i++)
+        rg_reactor_join(&gateway->shards[i].reactor);
+    return 0;
+}
+
+void rg_gateway_free(struct rg_gateway **gatewayp)
+{
+    struct rg_gateway *gateway = *gatewayp;
+
+    if (gateway == NULL)
+        return;
+    *gatewayp = NULL;
+    rg_rcu_thread_start();
+    for (unsigned i = 0; i < gateway->shards_n; i++) {
+        struct shard *shard = &gateway->shards[i];
+        rg_http_server_free(&shard->http);
+        rg_hub_free(&shard->hub);
+        rg_free(shard->demo);
+        rg_reactor_done(&shard->reactor);
+    }
+    rg_http_server_free(&gateway->internal_http);
+    rg_dispatcher_free(&gateway->control_dispatcher);
+    rg_reactor_done(&gateway->control);
+    rg_push_free(&gateway->push);
+    rg_rcu_thread_stop();
+    rg_free(gateway->shards);
+    rg_free(gateway);
+}

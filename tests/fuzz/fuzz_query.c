@@ -1,0 +1,78 @@
+/*
+ * Query strings, cookies and percent-coding. The input is a name, LF, and a query or cookie
+ * string.
+ */
+#include <stdlib.h>
+
+#include "base/err.h"
+#include "base/utf8.h"
+#include "http/cookie.h"
+#include "http/query.h"
+
+int LLVMFuzzerTestOneInput(const uint8_t *input, size_t n);
+
+static void check_round_trip(struct rg_str text)
+{
+    struct rg_buf encoded = {0};
+    struct rg_buf decoded = {0};
+
+    rg_percent_encode(&encoded, text);
+    int err = rg_percent_decode(rg_buf_str(&encoded), true, &decoded);
+    rg_assert((err == 0) == rg_utf8_is_valid(text));
+    rg_assert(rg_str_eq(rg_buf_str(&decoded), err == 0 ? text : rg_str_n(NULL, 0)));
+    rg_buf_done(&encoded);
+    rg_buf_done(&decoded);
+}
+
+static void check_query(struct rg_str query, struct rg_str name)
+{
+    struct rg_buf scratch = {0};
+    struct rg_buf longer = {0};
+    struct rg_str value = {NULL, 0};
+
+    char *room = rg_buf_reserve(&scratch, query.n + 1);
+    int result = rg_query_get(query, name, &scratch, &value);
+    rg_assert(scratch.p == room);
+    rg_assert(result == 1 || (scratch.n == 0 && (result == 0 || result == RG_ESYNTAX)));
+    if (result == 1)
+        rg_assert(value.p != NULL && value.n <= query.n && rg_utf8_is_valid(value));
+
+    /* One more parameter of that name at the end decides, unless the rest is malformed. */
+    if (rg_utf8_is_valid(name)) {
+        rg_buf_add_str(&longer, query);
+        rg_buf_add_char(&longer, '&');
+        rg_percent_encode(&longer, name);
+        rg_buf_add_c(&longer, "=last");
+        rg_buf_clear(&scratch);
+        int again = rg_query_get(rg_buf_str(&longer), name, &scratch, &value);
+        rg_assert(again == (result < 0 ? result : 1));
+        rg_assert(again < 0 || rg_str_eq(value, RG_STR("last")));
+    }
+    rg_buf_done(&scratch);
+    rg_buf_done(&longer);
+}
+
+static void check_cookie(struct rg_str text, struct rg_str name)
+{
+    static struct rg_request req;
+
+    req.fields[0] = (struct rg_http_field){RG_STR("cookie"), text};
+    req.fields_n = 1;
+    struct rg_str value = rg_cookie_get(&req, name);
+    if (value.p != NULL) {
+        rg_assert(value.p >= text.p && value.p + value.n <= text.p + text.n);
+        rg_assert(value.n == 0 || memchr(value.p, ';', value.n) == NULL);
+    }
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *input, size_t n)
+{
+    struct rg_str rest = rg_str_n((const char *)input, n);
+    struct rg_str name = rg_str_split(&rest, '\n');
+
+    check_round_trip(name);
+    check_round_trip(rest);
+    check_query(rest, name);
+    check_cookie(rest, name);
+    return 0;
+}

@@ -1,0 +1,17 @@
+// A real browser: the Chromium of this machine. None is ever downloaded.
+import { existsSync } from 'node:fs';
+import { chromium } from './packages.mjs';
+
+const executablePath = process.env.CHROMIUM ?? '/usr/bin/chromium';
+
+/** Why there is no browser here, or false. */
+export const browserUnavailable = existsSync(executablePath) ? false
+  : `there is no ${executablePath} (CHROMIUM names another one)`;
+
+export function launchBrowser() {
+  return chromium.launch({
+    executablePath,
+    args: ['--headless', '--no-sandbox', '--disable-gpu', '--disable-quic', '--no-first-run',
+      '--disable-background-networking', '--disable-component-update', '--disable-sync'],
+  });
+}

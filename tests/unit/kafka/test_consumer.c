@@ -1,0 +1,749 @@
+/*
+ * The consumer against the embedded Kafka. Events are numbers, counted up per partition; the
+ * sink checks that each partition's numbers come in order and keeps which ones came.
+ */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include <cmocka.h>
+#include <librdkafka/rdkafka.h>
+#include <librdkafka/rdkafka_mock.h>
+
+#include "base/alloc.h"
+#include "base/clock.h"
+#include "base/log.h"
+#include "base/rcu.h"
+#include "kafka/consumer_priv.h"
+#include "kafka/embedded_priv.h"
+#include "kafka/producer.h"
+
+enum {
+    PARTITIONS = 4,
+    MAX_NUMBER = 20000,
+    DEADLINE_MS = 20000
+};
+
+/* ------------------------------------------------------------------ the Kafka */
+
+static char rig[] = "rig", other[] = "other";
+static char *topic_names[] = {rig, other};
+static struct rg_embedded_kafka *kafka;
+static rd_kafka_t *source;
+static unsigned next_number[PARTITIONS]; /* of topic rig */
+
+static int start_kafka(void **state)
+{
+    struct rg_option_list topics = {topic_names, 2};
+    struct rg_why why = {0};
+    rd_kafka_conf_t *conf = rd_kafka_conf_new();
+    char text[200];
+
+    (void)state;
+    kafka = rg_embedded_kafka_start(&topics, PARTITIONS, &why);
+    assert_non_null(kafka);
+    rd_kafka_conf_set(conf, "bootstrap.servers", rg_embedded_kafka_bootstrap(kafka), NULL, 0);
+    rd_kafka_conf_set(conf, "linger.ms", "0", NULL, 0);
+    rd_kafka_conf_set(conf, "log_level", "0", NULL, 0);
+    source = rd_kafka_new(RD_KAFKA_PRODUCER, conf, text, sizeof(text));
+    assert_non_null(source);
+    memset(next_number, 0, sizeof(next_number));
+    return 0;
+}
+
+static int stop_kafka(void **state)
+{
+    (void)state;
+    rd_kafka_destroy(source);
+    rg_embedded_kafka_stop(&kafka);
+    return 0;
+}
+
+static void send_text(const char *topic, int32_t partition, const char *text)
+{
+    rd_kafka_resp_err_t err;
+
+    do {
+        err = rd_kafka_producev(source, RD_KAFKA_V_TOPIC(topic), RD_KAFKA_V_PARTITION(partition),
+                                RD_KAFKA_V_MSGFLAGS(RD_KAFKA_MSG_F_COPY),
+                                RD_KAFKA_V_VALUE((void *)text, strlen(text)), RD_KAFKA_V_END);
+        rd_kafka_poll(source, err == RD_KAFKA_RESP_ERR__QUEUE_FULL ? 10 : 0);
+    } while (err == RD_KAFKA_RESP_ERR__QUEUE_FULL);
+    assert_int_equal(err, 0);
+}
+
+static void flush_source(void)
+{
+    assert_int_equal(rd_kafka_flush(source, DEADLINE_MS), 0);
+}
+
+/* The next number of every partition of rig, n times. */
+static void send_numbers(unsigned n)
+{
+    char text[32];
+
+    for (unsigned i = 0; i < n; i++) {
+        for (int32_t p = 0; p < PARTITIONS; p++) {
+            snprintf(text, sizeof(text), "%u", next_number[p]++);
+            send_text("rig", p, text);
+        }
+    }
+    flush_source();
+}
+
+/* ------------------------------------------------------------------- the sink */
+
+struct tally {
+    pthread_mutex_t lock;
+    pthread_cond_t changed;
+    unsigned char seen[PARTITIONS][MAX_NUMBER]; /* how often */
+    int last[PARTITIONS];
+    unsigned total, distinct, repeated, bad;
+    bool is_disordered, is_full;
+    unsigned stall_every; /* has no room for 40 ms after so many messages; 0: never */
+    uint64_t stalled_until_ms;
+    unsigned threads; /* started minus stopped */
+};
+
+static struct tally *tally_new(void)
+{
+    struct tally *tally = rg_zalloc(sizeof(*tally));
+    pthread_condattr_t attr;
+
+    pthread_mutex_init(&tally->lock, NULL);
+    pthread_condattr_init(&attr);
+    pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
+    pthread_cond_init(&tally->changed, &attr);
+    pthread_condattr_destroy(&attr);
+    for (int p = 0; p < PARTITIONS; p++)
+        tally->last[p] = -1;
+    return tally;
+}
+
+static void tally_free(struct tally *tally)
+{
+    pthread_cond_destroy(&tally->changed);
+    pthread_mutex_destroy(&tally->lock);
+    rg_free(tally);
+}
+
+static bool has_room(struct tally *tally)
+{
+    if (tally->is_full)
+        return false;
+    if (tally->stalled_until_ms > 0) {
+        if (rg_clock_mono_ms() < tally->stalled_until_ms)
+            return false;
+        tally->stalled_until_ms = 0;
+    } else if (tally->stall_every > 0 && tally->total % tally->stall_every == 0) {
+        tally->stalled_until_ms = rg_clock_mono_ms() + 40;
+        return false;
+    }
+    return true;
+}
+
+static int record(struct tally *tally, const struct rg_kafka_message *message, struct rg_why *why)
+{
+    char text[32];
+    int number;
+
+    if (message->event.n >= sizeof(text) || message->event.p[0] < '0' ||
+        message->event.p[0] > '9') {
+        tally->bad++;
+        return rg_why_set(why, RG_ESYNTAX, "", "not a number");
+    }
+    memcpy(text, message->event.p, message->event.n);
+    text[message->event.n] = '\0';
+    number = atoi(text);
+    tally->is_disordered |= number <= tally->last[message->partition];
+    tally->last[message->partition] = number;
+    if (tally->seen[message->partition][number]++ == 0)
+        tally->distinct++;
+    else
+        tally->repeated++;
+    tally->total++;
+    return 0;
+}
+
+static int take(void *arg, const struct rg_kafka_message *message, struct rg_why *why)
+{
+    struct tally *tally = arg;
+    int err = RG_EAGAIN;
+
+    pthread_mutex_lock(&tally->lock);
+    if (has_room(tally))
+        err = record(tally, message, why);
+    pthread_cond_broadcast(&tally->changed);
+    pthread_mutex_unlock(&tally->lock);
+    return err;
+}
+
+static void thread_starts(void *arg)
+{
+    struct tally *tally = arg;
+
+    pthread_mutex_lock(&tally->lock);
+    tally->threads++;
+    pthread_mutex_unlock(&tally->lock);
+}
+
+static void thread_stops(void *arg)
+{
+    struct tally *tally = arg;
+
+    pthread_mutex_lock(&tally->lock);
+    tally->threads--;
+    pthread_mutex_unlock(&tally->lock);
+}
+
+static void set_full(struct tally *tally, bool is_full)
+{
+    pthread_mutex_lock(&tally->lock);
+    tally->is_full = is_full;
+    pthread_mutex_unlock(&tally->lock);
+}
+
+/* --------------------------------------------------------------------- members */
+
+struct member {
+    struct rg_kafka_settings settings;
+    struct rg_consumer *consumer;
+    struct tally *tally;
+};
+
+static const char *group, *properties, *consume, *topics, *brokers;
+
+static const char *fake_getenv(const char *name)
+{
+    if (strcmp(name, "KAFKA_BROKERS") == 0)
+        return brokers != NULL ? brokers : rg_embedded_kafka_bootstrap(kafka);
+    if (strcmp(name, "KAFKATOFILTER_KAFKA_GROUP_ID") == 0)
+        return group;
+    if (strcmp(name, "KAFKA_PROPERTIES") == 0)
+        return properties;
+    if (strcmp(name, "KAFKA_CONSUME") == 0)
+        return consume;
+    if (strcmp(name, "KAFKA_SOURCE_TOPICS") == 0)
+        return topics;
+    return strcmp(name, "KAFKA_RESTART_DELAY_MS") == 0 ? "1000" : NULL;
+}
+
+static void member_start(struct member *m, struct tally *tally)
+{
+    struct rg_problems problems = {0};
+    struct rg_consumer_sink sink = {take, thread_starts, thread_stops, tally};
+
+    m->tally = tally;
+    rg_options_parse(rg_kafka_options, rg_kafka_options_n, fake_getenv, &m->settings, &problems);
+    rg_kafka_settings_check(&m->settings, &problems);
+    assert_int_equal(problems.n, 0);
+    m->consumer = rg_consumer_start(&m->settings, &sink);
+}
+
+static void member_stop(struct member *m)
+{
+    rg_consumer_quiesce(m->consumer);
+    rg_consumer_stop(&m->consumer, 5000);
+    assert_null(m->consumer);
+    assert_int_equal(m->tally->threads, 0);
+    rg_options_done(rg_kafka_options, rg_kafka_options_n, &m->settings);
+}
+
+static struct rg_consumer_status status_of(struct member *m)
+{
+    struct rg_consumer_status status;
+
+    rg_consumer_get_status(m->consumer, &status);
+    return status;
+}
+
+/*
+ * Waits until condition holds, which is looked at whenever the sink of m was offered something and
+ * every few milliseconds (a status has no condition variable), and fails after the deadline.
+ */
+#define WAIT_FOR(m, condition)                                                                     \
+    do {                                                                                           \
+        uint64_t deadline_ms_ = rg_clock_mono_ms() + DEADLINE_MS;                                  \
+        pthread_mutex_lock(&(m)->tally->lock);                                                     \
+        while (!(condition) && rg_clock_mono_ms() < deadline_ms_)                                  \
+            wait_shortly((m)->tally);                                                              \
+        bool holds_ = (condition);                                                                 \
+        pthread_mutex_unlock(&(m)->tally->lock);                                                   \
+        if (!holds_)                                                                               \
+            fail_msg("not in time: %s", #condition);                                               \
+    } while (0)
+
+static void wait_shortly(struct tally *tally)
+{
+    uint64_t until_ms = rg_clock_mono_ms() + 10;
+    struct timespec until = {.tv_sec = (time_t)(until_ms / 1000),
+                             .tv_nsec = (long)(until_ms % 1000) * 1000000L};
+
+    pthread_cond_timedwait(&tally->changed, &tally->lock, &until);
+}
+
+static void wait_for_partitions(struct member *m, unsigned n)
+{
+    WAIT_FOR(m, status_of(m).has_joined && status_of(m).partitions == n);
+}
+
+/* All numbers from first on, in every partition, came; each once. */
+static void wait_for_numbers(struct member *m, unsigned n_per_partition)
+{
+    WAIT_FOR(m, m->tally->distinct >= n_per_partition * PARTITIONS);
+    assert_false(m->tally->is_disordered);
+    assert_int_equal(m->tally->repeated, 0);
+}
+
+/* The embedded Kafka waits the whole session timeout for members, even if all are there. */
+#define FAST "session.timeout.ms=1500,heartbeat.interval.ms=300"
+
+static int defaults(void **state)
+{
+    properties = FAST;
+    consume = topics = brokers = NULL;
+    group = "g";
+    return start_kafka(state);
+}
+
+static bool is_exposed(struct member *m, const char *line)
+{
+    RG_CLEANUP(rg_buf_done) struct rg_buf out = {0};
+
+    rg_consumer_expose(m->consumer, &out);
+    rg_buf_add_char(&out, '\0');
+    return strstr(out.p, line) != NULL;
+}
+
+/* ----------------------------------------------------------------------- tests */
+
+static void new_group_starts_at_the_end_and_keeps_order(void **state)
+{
+    struct member m;
+
+    (void)state;
+    send_numbers(5);
+    member_start(&m, tally_new());
+    wait_for_partitions(&m, PARTITIONS);
+    assert_true(status_of(&m).is_connected);
+    send_numbers(1000);
+    wait_for_numbers(&m, 1000);
+    for (int p = 0; p < PARTITIONS; p++) {
+        assert_int_equal(m.tally->seen[p][4], 0);
+        assert_int_equal(m.tally->seen[p][5], 1);
+    }
+    WAIT_FOR(&m,
+             is_exposed(&m, "rig_consumed_events_total{source=\"kafka\",topic=\"rig\"} 4000\n"));
+    assert_true(is_exposed(&m, "rig_consumed_event_processing_duration_milliseconds_count{"
+                               "source=\"kafka\",topic=\"rig\"} 4000\n"));
+    assert_true(is_exposed(&m, "rgate_kafka_assigned_partitions 4\n"));
+    member_stop(&m);
+    tally_free(m.tally);
+}
+
+static void restart_resumes_behind_what_was_handed_over(void **state)
+{
+    struct tally *tally = tally_new();
+    struct member m;
+
+    (void)state;
+    member_start(&m, tally);
+    wait_for_partitions(&m, PARTITIONS);
+    send_numbers(10);
+    wait_for_numbers(&m, 10);
+    member_stop(&m);
+
+    send_numbers(2);
+    member_start(&m, tally);
+    wait_for_numbers(&m, 12);
+    member_stop(&m);
+    tally_free(tally);
+}
+
+static void position_of_a_new_group_outlives_a_member_that_read_nothing(void **state)
+{
+    struct tally *tally = tally_new();
+    struct member m;
+
+    (void)state;
+    member_start(&m, tally);
+    wait_for_partitions(&m, PARTITIONS);
+    member_stop(&m);
+
+    send_numbers(2);
+    member_start(&m, tally);
+    wait_for_numbers(&m, 2);
+    member_stop(&m);
+    tally_free(tally);
+}
+
+static void bad_messages_are_skipped_and_counted(void **state)
+{
+    struct member m;
+
+    (void)state;
+    member_start(&m, tally_new());
+    wait_for_partitions(&m, PARTITIONS);
+    send_numbers(1);
+    send_text("rig", 0, "hello");
+    send_text("rig", 0, "");
+    send_numbers(1);
+    wait_for_numbers(&m, 2);
+    WAIT_FOR(&m, is_exposed(&m, "rig_consumed_events_failed_total{source=\"kafka\",topic=\"rig\"} "
+                                "2\n"));
+    assert_true(is_exposed(&m, "rig_consumed_events_total{source=\"kafka\",topic=\"rig\"} 10\n"));
+    assert_true(is_exposed(&m, "rig_consumed_event_processing_duration_milliseconds_count{"
+                               "source=\"kafka\",topic=\"rig\"} 8\n"));
+    assert_int_equal(m.tally->bad, 1);
+
+    /* A bad message at the very end is committed like a good one. */
+    send_text("rig", 0, "hello");
+    WAIT_FOR(&m, m.tally->bad == 2);
+    member_stop(&m);
+    send_numbers(1);
+    member_start(&m, m.tally);
+    wait_for_numbers(&m, 3);
+    assert_int_equal(m.tally->bad, 2);
+    member_stop(&m);
+    tally_free(m.tally);
+}
+
+static void full_sink_loses_and_reorders_nothing(void **state)
+{
+    struct member m;
+
+    (void)state;
+    member_start(&m, tally_new());
+    wait_for_partitions(&m, PARTITIONS);
+
+    set_full(m.tally, true);
+    send_numbers(500);
+    WAIT_FOR(&m, status_of(&m).is_paused && m.consumer->is_paused);
+    send_numbers(500);
+    assert_int_equal(m.tally->total, 0);
+    set_full(m.tally, false);
+    wait_for_numbers(&m, 1000);
+    WAIT_FOR(&m, !status_of(&m).is_paused);
+
+    pthread_mutex_lock(&m.tally->lock);
+    m.tally->stall_every = 97;
+    pthread_mutex_unlock(&m.tally->lock);
+    send_numbers(500);
+    wait_for_numbers(&m, 1500);
+    member_stop(&m);
+    tally_free(m.tally);
+}
+
+/* Sends while the second member joins, works and leaves; first and second stop at the end. */
+static void share_and_take_back(struct member *first, struct member *second)
+{
+    struct tally *a = tally_new(), *b = tally_new();
+
+    member_start(first, a);
+    wait_for_partitions(first, PARTITIONS);
+    send_numbers(50);
+    member_start(second, b);
+    do {
+        send_numbers(5);
+        pthread_mutex_lock(&a->lock);
+        wait_shortly(a);
+        pthread_mutex_unlock(&a->lock);
+        assert_true(next_number[0] < MAX_NUMBER - 100);
+    } while (status_of(first).partitions != 2 || status_of(second).partitions != 2);
+    send_numbers(50);
+    WAIT_FOR(second, b->distinct >= 2 * 50);
+
+    member_stop(second);
+    send_numbers(50);
+    wait_for_partitions(first, PARTITIONS);
+    send_numbers(50);
+    WAIT_FOR(first,
+             a->last[0] == (int)next_number[0] - 1 && a->last[1] == (int)next_number[1] - 1 &&
+                 a->last[2] == (int)next_number[2] - 1 && a->last[3] == (int)next_number[3] - 1);
+    member_stop(first);
+}
+
+static unsigned times_seen(struct member *first, struct member *second, int partition, unsigned i)
+{
+    return first->tally->seen[partition][i] + second->tally->seen[partition][i];
+}
+
+static void two_members_share_and_each_event_comes_once(void **state)
+{
+    struct member first, second;
+
+    (void)state;
+    share_and_take_back(&first, &second);
+    for (int p = 0; p < PARTITIONS; p++) {
+        for (unsigned i = 0; i < next_number[p]; i++)
+            assert_int_equal(times_seen(&first, &second, p, i), 1);
+    }
+    assert_false(first.tally->is_disordered || second.tally->is_disordered);
+    tally_free(first.tally);
+    tally_free(second.tally);
+}
+
+static void eager_members_share_and_lose_nothing(void **state)
+{
+    struct member first, second;
+
+    (void)state;
+    /* The embedded Kafka takes no commit while members join, as others do: hence repetitions. */
+    properties = FAST ",partition.assignment.strategy=roundrobin";
+    share_and_take_back(&first, &second);
+    for (int p = 0; p < PARTITIONS; p++) {
+        for (unsigned i = 0; i < next_number[p]; i++)
+            assert_true(times_seen(&first, &second, p, i) >= 1);
+    }
+    tally_free(first.tally);
+    tally_free(second.tally);
+}
+
+static void kept_message_goes_to_the_new_owner_of_its_partition(void **state)
+{
+    struct member full, second;
+
+    (void)state;
+    member_start(&full, tally_new());
+    wait_for_partitions(&full, PARTITIONS);
+    set_full(full.tally, true);
+    send_numbers(20);
+    WAIT_FOR(&full, full.consumer->is_paused);
+
+    member_start(&second, tally_new());
+    wait_for_partitions(&second, 2);
+    WAIT_FOR(&second, second.tally->distinct == 2 * 20);
+    assert_int_equal(full.tally->total, 0);
+    set_full(full.tally, false);
+    WAIT_FOR(&full, full.tally->distinct == 2 * 20);
+    assert_int_equal(full.tally->repeated + second.tally->repeated, 0);
+    assert_false(full.tally->is_disordered || second.tally->is_disordered);
+    member_stop(&full);
+    member_stop(&second);
+    tally_free(full.tally);
+    tally_free(second.tally);
+}
+
+static void everybody_reads_everything_in_mode_all(void **state)
+{
+    struct member a, b;
+
+    (void)state;
+    consume = "all";
+    member_start(&a, tally_new());
+    member_start(&b, tally_new());
+    wait_for_partitions(&a, PARTITIONS);
+    wait_for_partitions(&b, PARTITIONS);
+    send_numbers(10);
+    wait_for_numbers(&a, 10);
+    wait_for_numbers(&b, 10);
+    member_stop(&a);
+    member_stop(&b);
+    tally_free(a.tally);
+    tally_free(b.tally);
+}
+
+static void joins_when_a_broker_appears(void **state)
+{
+    struct member m;
+
+    (void)state;
+    rd_kafka_mock_broker_set_down(rg_embedded_kafka_cluster(kafka), 1);
+    member_start(&m, tally_new());
+    WAIT_FOR(&m, status_of(&m).last_error[0] != '\0');
+    assert_false(status_of(&m).is_connected);
+    rd_kafka_mock_broker_set_up(rg_embedded_kafka_cluster(kafka), 1);
+    WAIT_FOR(&m, status_of(&m).is_connected);
+    wait_for_partitions(&m, PARTITIONS);
+    send_numbers(1);
+    wait_for_numbers(&m, 1);
+    assert_string_equal(status_of(&m).last_error, "");
+    member_stop(&m);
+    tally_free(m.tally);
+}
+
+static void lost_broker_is_noticed_and_stop_does_not_wait_for_it(void **state)
+{
+    struct member m;
+    uint64_t started_ms;
+
+    (void)state;
+    member_start(&m, tally_new());
+    wait_for_partitions(&m, PARTITIONS);
+    send_numbers(1);
+    wait_for_numbers(&m, 1);
+    rd_kafka_mock_broker_set_down(rg_embedded_kafka_cluster(kafka), 1);
+    WAIT_FOR(&m, !status_of(&m).is_connected);
+
+    started_ms = rg_clock_mono_ms();
+    rg_consumer_quiesce(m.consumer);
+    rg_consumer_stop(&m.consumer, 1000);
+    assert_true(rg_clock_mono_ms() - started_ms < 4000);
+    assert_int_equal(m.tally->threads, 0);
+    rd_kafka_mock_broker_set_up(rg_embedded_kafka_cluster(kafka), 1);
+    rg_options_done(rg_kafka_options, rg_kafka_options_n, &m.settings);
+    tally_free(m.tally);
+}
+
+static void stop_before_any_broker_answered_returns(void **state)
+{
+    struct member m;
+
+    (void)state;
+    brokers = "127.0.0.1:1";
+    member_start(&m, tally_new());
+    WAIT_FOR(&m, status_of(&m).last_error[0] != '\0');
+    member_stop(&m);
+    tally_free(m.tally);
+}
+
+static void client_is_rebuilt_after_a_fatal_error(void **state)
+{
+    struct member m;
+
+    (void)state;
+    member_start(&m, tally_new());
+    wait_for_partitions(&m, PARTITIONS);
+    send_numbers(3);
+    wait_for_numbers(&m, 3);
+    rd_kafka_test_fatal_error(m.consumer->rk, RD_KAFKA_RESP_ERR_FENCED_INSTANCE_ID, "fenced");
+    WAIT_FOR(&m, is_exposed(&m, "rgate_kafka_client_rebuilds_total 1\n"));
+    send_numbers(3);
+    wait_for_numbers(&m, 6);
+    member_stop(&m);
+    tally_free(m.tally);
+}
+
+static void missing_topic_does_not_stop_the_others(void **state)
+{
+    rd_kafka_mock_cluster_t *cluster = rg_embedded_kafka_cluster(kafka);
+    struct member m;
+
+    (void)state;
+    topics = "other,rig";
+    rd_kafka_mock_topic_set_error(cluster, "other", RD_KAFKA_RESP_ERR_UNKNOWN_TOPIC_OR_PART);
+    member_start(&m, tally_new());
+    wait_for_partitions(&m, PARTITIONS);
+    send_numbers(1);
+    wait_for_numbers(&m, 1);
+    rd_kafka_mock_topic_set_error(cluster, "other", RD_KAFKA_RESP_ERR_NO_ERROR);
+    wait_for_partitions(&m, 2 * PARTITIONS);
+    send_text("other", 2, "7000");
+    WAIT_FOR(&m, m.tally->seen[2][7000] == 1);
+    member_stop(&m);
+    tally_free(m.tally);
+}
+
+struct delivery {
+    atomic_int calls, good;
+};
+
+static void count_delivery(void *arg, int err, const struct rg_why *why, int32_t partition,
+                           int64_t offset)
+{
+    struct delivery *delivery = arg;
+
+    (void)why;
+    (void)partition;
+    (void)offset;
+    if (err == 0)
+        atomic_fetch_add(&delivery->good, 1);
+    atomic_fetch_add(&delivery->calls, 1);
+}
+
+static void producer_delivers_and_answers_each_message_once(void **state)
+{
+    struct delivery delivery = {0};
+    struct rg_why why = {0};
+    struct rg_producer *producer;
+    struct member m;
+
+    (void)state;
+    member_start(&m, tally_new());
+    wait_for_partitions(&m, PARTITIONS);
+    producer = rg_producer_start(&m.settings, &why);
+    assert_non_null(producer);
+    assert_int_equal(
+        rg_producer_send(producer, "rig", RG_STR("a"), RG_STR("1"), count_delivery, &delivery), 0);
+    assert_int_equal(
+        rg_producer_send(producer, "rig", RG_STR("hello"), RG_STR("2"), count_delivery, &delivery),
+        0);
+    WAIT_FOR(&m, m.tally->distinct == 2);
+    assert_int_equal(m.tally->seen[1009084850u % PARTITIONS][1], 1);
+    assert_int_equal(m.tally->seen[613153351u % PARTITIONS][2], 1);
+    rg_producer_stop(&producer, 5000);
+    assert_int_equal(atomic_load(&delivery.calls), 2);
+    assert_int_equal(atomic_load(&delivery.good), 2);
+    member_stop(&m);
+    tally_free(m.tally);
+}
+
+static void producer_that_stops_without_broker_answers_all(void **state)
+{
+    struct delivery delivery = {0};
+    struct rg_why why = {0};
+    struct rg_producer *producer;
+    struct rg_kafka_settings settings = {0};
+    struct rg_problems problems = {0};
+
+    (void)state;
+    brokers = "127.0.0.1:1";
+    rg_options_parse(rg_kafka_options, rg_kafka_options_n, fake_getenv, &settings, &problems);
+    producer = rg_producer_start(&settings, &why);
+    for (int i = 0; i < 10; i++)
+        assert_int_equal(
+            rg_producer_send(producer, "rig", RG_STR("a"), RG_STR("1"), count_delivery, &delivery),
+            0);
+    rg_producer_stop(&producer, 100);
+    assert_int_equal(atomic_load(&delivery.calls), 10);
+    assert_int_equal(atomic_load(&delivery.good), 0);
+    rg_options_done(rg_kafka_options, rg_kafka_options_n, &settings);
+}
+
+static int start_all(void **state)
+{
+    (void)state;
+    rg_rcu_thread_start();
+    return 0;
+}
+
+static int stop_all(void **state)
+{
+    (void)state;
+    rg_rcu_thread_stop();
+    return 0;
+}
+
+#define TEST(f) cmocka_unit_test_setup_teardown(f, defaults, stop_kafka)
+
+int main(int argc, char **argv)
+{
+    const struct CMUnitTest tests[] = {
+        TEST(new_group_starts_at_the_end_and_keeps_order),
+        TEST(restart_resumes_behind_what_was_handed_over),
+        TEST(position_of_a_new_group_outlives_a_member_that_read_nothing),
+        TEST(bad_messages_are_skipped_and_counted),
+        TEST(full_sink_loses_and_reorders_nothing),
+        TEST(two_members_share_and_each_event_comes_once),
+        TEST(eager_members_share_and_lose_nothing),
+        TEST(kept_message_goes_to_the_new_owner_of_its_partition),
+        TEST(everybody_reads_everything_in_mode_all),
+        TEST(joins_when_a_broker_appears),
+        TEST(lost_broker_is_noticed_and_stop_does_not_wait_for_it),
+        TEST(stop_before_any_broker_answered_returns),
+        TEST(client_is_rebuilt_after_a_fatal_error),
+        TEST(missing_topic_does_not_stop_the_others),
+        TEST(producer_delivers_and_answers_each_message_once),
+        TEST(producer_that_stops_without_broker_answers_all),
+    };
+
+    /* One test by its name. */
+    if (argc > 1)
+        cmocka_set_test_filter(argv[1]);
+    return cmocka_run_group_tests(tests, start_all, stop_all);
+}

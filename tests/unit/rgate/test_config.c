@@ -1,0 +1,367 @@
+#include <errno.h>
+#include <fcntl.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#include "base/alloc.h"
+#include "rgate/config.h"
+
+/* NAME, value, NAME, value, ..., NULL */
+static const char *const *environment;
+
+static const char *env(const char *name)
+{
+    for (const char *const *p = environment; *p != NULL; p += 2) {
+        if (strcmp(p[0], name) == 0)
+            return p[1];
+    }
+    return NULL;
+}
+
+#define VARIABLES(...) ((const char *const[]){__VA_ARGS__ __VA_OPT__(, ) NULL})
+
+static void assert_contains(const struct rg_buf *text, const char *part)
+{
+    if (text->n == 0 || memmem(text->p, text->n, part, strlen(part)) == NULL)
+        fail_msg("\"%s\" is not in:\n%.*s", part, (int)text->n, text->p);
+}
+
+static void assert_lacks(const struct rg_buf *text, const char *part)
+{
+    if (text->n > 0 && memmem(text->p, text->n, part, strlen(part)) != NULL)
+        fail_msg("\"%s\" is in:\n%.*s", part, (int)text->n, text->p);
+}
+
+static struct rg_config *load(const char *const *variables)
+{
+    struct rg_problems problems = {0};
+
+    environment = variables;
+    struct rg_config *config = rg_config_load(env, &problems);
+    if (config == NULL)
+        fail_msg("%.*s", (int)problems.lines.n, problems.lines.p);
+    rg_problems_done(&problems);
+    return config;
+}
+
+/* The start fails with one line for each name, and nothing else. */
+static void assert_fails_naming(const char *const *variables, const char *const *names)
+{
+    RG_CLEANUP(rg_problems_done) struct rg_problems problems = {0};
+    size_t n = 0;
+
+    environment = variables;
+    assert_null(rg_config_load(env, &problems));
+    for (; names[n] != NULL; n++) {
+        char part[80];
+        snprintf(part, sizeof(part), "rgate: configuration error: %s: ", names[n]);
+        assert_contains(&problems.lines, part);
+    }
+    assert_int_equal(problems.n, n);
+}
+
+static void nothing_set_gives_the_documented_defaults(void **state)
+{
+    RG_CLEANUP(rg_config_free) struct rg_config *config = load(VARIABLES());
+
+    (void)state;
+    assert_int_equal(config->inbound_port, 4000);
+    assert_null(config->inbound_host);
+    assert_int_equal(config->api_http_port, 4010);
+    assert_string_equal(config->api_http_host, "127.0.0.1");
+    assert_string_equal(config->cors, "*");
+    assert_int_equal(config->log_level, RG_LOG_WARN);
+    assert_int_equal(config->log_format, RG_LOG_TEXT);
+    assert_int_equal(config->heartbeat_ms, 15000);
+    assert_int_equal(config->max_event_bytes, 8 << 20);
+    assert_true(config->metrics_enabled);
+    assert_false(rg_kafka_is_on(&config->kafka));
+    assert_non_null(config->extractors);
+    assert_int_equal(rg_extractors_count(config->extractors), 0);
+    assert_int_equal(config->warnings.n, 0);
+}
+
+static void ports_are_taken_as_given_and_zero_is_one(void **state)
+{
+    RG_CLEANUP(rg_config_free)
+    struct rg_config *config = load(VARIABLES("INBOUND_PORT", "5000", "API_HTTP_PORT", "5010"));
+    RG_CLEANUP(rg_config_free)
+    struct rg_config *free_ones = load(VARIABLES("INBOUND_PORT", "0", "API_HTTP_PORT", "0"));
+    RG_CLEANUP(rg_config_free)
+    struct rg_config *blank = load(VARIABLES("INBOUND_PORT", ""));
+
+    (void)state;
+    assert_int_equal(config->inbound_port, 5000);
+    assert_int_equal(config->api_http_port, 5010);
+    assert_int_equal(free_ones->inbound_port, 0);
+    assert_int_equal(blank->inbound_port, 4000);
+}
+
+static void wrong_ports_fail_naming_the_variable(void **state)
+{
+    (void)state;
+    assert_fails_naming(VARIABLES("INBOUND_PORT", "abc"), VARIABLES("INBOUND_PORT"));
+    assert_fails_naming(VARIABLES("INBOUND_PORT", "70000"), VARIABLES("INBOUND_PORT"));
+    assert_fails_naming(VARIABLES("INBOUND_PORT", "40 00"), VARIABLES("INBOUND_PORT"));
+    assert_fails_naming(VARIABLES("INBOUND_PORT", "-1"), VARIABLES("INBOUND_PORT"));
+    assert_fails_naming(VARIABLES("PORT", "abc"), VARIABLES("PORT"));
+}
+
+static void equal_ports_fail_once(void **state)
+{
+    (void)state;
+    assert_fails_naming(VARIABLES("INBOUND_PORT", "4010"), VARIABLES("INBOUND_PORT"));
+    assert_fails_naming(VARIABLES("API_HTTP_PORT", "4000"), VARIABLES("INBOUND_PORT"));
+    assert_fails_naming(VARIABLES("PORT", "4010"), VARIABLES("PORT"));
+    /* 4000 is only what a wrong INBOUND_PORT falls back to. */
+    assert_fails_naming(VARIABLES("INBOUND_PORT", "x", "API_HTTP_PORT", "4000"),
+                        VARIABLES("INBOUND_PORT"));
+}
+
+static void all_problems_are_reported_at_once(void **state)
+{
+    (void)state;
+    assert_fails_naming(VARIABLES("INBOUND_PORT", "x", "LOG_LEVEL", "loud", "LOG_FMT", "yaml",
+                                  "PROMETHEUS_METRICS_ENABLED", "maybe", "KAFKA_BROKERS",
+                                  "localhost:xyz"),
+                        VARIABLES("INBOUND_PORT", "LOG_LEVEL", "LOG_FMT",
+                                  "PROMETHEUS_METRICS_ENABLED", "KAFKA_BROKERS"));
+}
+
+static void log_settings_are_read_in_any_case(void **state)
+{
+    RG_CLEANUP(rg_config_free)
+    struct rg_config *config = load(VARIABLES("LOG_LEVEL", "Warning", "LOG_FMT", "JSON"));
+    RG_CLEANUP(rg_config_free)
+    struct rg_config *other = load(
+        VARIABLES("LOG_LEVEL", "DEBUG", "LOG_FMT", "gcl", "PROMETHEUS_METRICS_ENABLED", "FALSE"));
+
+    (void)state;
+    assert_int_equal(config->log_level, RG_LOG_WARN);
+    assert_int_equal(config->log_format, RG_LOG_JSON);
+    assert_int_equal(other->log_level, RG_LOG_DEBUG);
+    assert_int_equal(other->log_format, RG_LOG_GCL);
+    assert_false(other->metrics_enabled);
+}
+
+static void cors_with_a_line_end_is_refused(void **state)
+{
+    (void)state;
+    assert_fails_naming(VARIABLES("CORS", "https://a.example\r\nx: y"), VARIABLES("CORS"));
+    assert_fails_naming(VARIABLES("ORIGIN", "https://a.example\nx"), VARIABLES("ORIGIN"));
+}
+
+static void seed_names_work_where_the_successor_is_unset(void **state)
+{
+    RG_CLEANUP(rg_config_free)
+    struct rg_config *config =
+        load(VARIABLES("PORT", "6060", "ORIGIN", "https://a.example", "INBOUND_PORT", " "));
+
+    (void)state;
+    assert_int_equal(config->inbound_port, 6060);
+    assert_string_equal(config->cors, "https://a.example");
+    assert_contains(&config->warnings, "PORT is deprecated: use INBOUND_PORT\n");
+    assert_contains(&config->warnings, "ORIGIN is deprecated: use CORS\n");
+}
+
+static void the_successor_wins_and_one_warning_names_both(void **state)
+{
+    RG_CLEANUP(rg_config_free)
+    struct rg_config *config =
+        load(VARIABLES("PORT", "6060", "INBOUND_PORT", "5000", "ORIGIN", "a", "CORS", "a"));
+
+    (void)state;
+    assert_int_equal(config->inbound_port, 5000);
+    assert_contains(&config->warnings, "PORT and INBOUND_PORT differ: ");
+    assert_lacks(&config->warnings, "PORT is deprecated");
+    assert_lacks(&config->warnings, "CORS differ");
+}
+
+static void a_seed_name_that_is_not_used_is_not_checked(void **state)
+{
+    RG_CLEANUP(rg_config_free)
+    struct rg_config *config = load(VARIABLES("PORT", "none", "INBOUND_PORT", "5000"));
+
+    (void)state;
+    assert_int_equal(config->inbound_port, 5000);
+}
+
+static void kafka_hosts_stand_in_for_brokers(void **state)
+{
+    RG_CLEANUP(rg_config_free)
+    struct rg_config *config = load(VARIABLES("KAFKA_HOSTS", "127.0.0.1:9092"));
+
+    (void)state;
+    assert_int_equal(config->kafka.brokers.n, 1);
+    assert_string_equal(config->kafka.brokers.items[0], "127.0.0.1:9092");
+}
+
+static void retired_names_have_no_effect_and_one_warning_each(void **state)
+{
+    RG_CLEANUP(rg_config_free)
+    struct rg_config *config =
+        load(VARIABLES("API_PORT", "4444", "JWT_USER_FIELD", "name", "KAFKA_ENABLED", ""));
+
+    (void)state;
+    assert_int_equal(config->api_http_port, 4010);
+    assert_contains(&config->warnings, "API_PORT has no effect any more: use API_HTTP_PORT\n");
+    assert_contains(&config->warnings, "JWT_USER_FIELD has no effect");
+    assert_lacks(&config->warnings, "KAFKA_ENABLED");
+}
+
+static void checks_that_cannot_be_made_are_refused(void **state)
+{
+    RG_CLEANUP(rg_config_free)
+    struct rg_config *config =
+        load(VARIABLES("SUBSCRIPTION_CHECK", "NO_CHECK", "SUBMISSION_CHECK", ""));
+
+    (void)state;
+    assert_fails_naming(VARIABLES("SUBSCRIPTION_CHECK", "jwt_validation"),
+                        VARIABLES("SUBSCRIPTION_CHECK"));
+    assert_fails_naming(VARIABLES("SUBMISSION_CHECK", "http://check/"),
+                        VARIABLES("SUBMISSION_CHECK"));
+}
+
+#define GREETING                                                                                   \
+    "{\"greeting\":{\"name\":{\"stable_field_index\":0,"                                           \
+    "\"event\":{\"json_pointer\":\"/data/name\"}}}}"
+
+static void extractors_may_be_json(void **state)
+{
+    RG_CLEANUP(rg_config_free)
+    struct rg_config *config = load(VARIABLES("EXTRACTORS", " \n" GREETING));
+
+    (void)state;
+    assert_int_equal(rg_extractors_count(config->extractors), 1);
+}
+
+static void wrong_extractors_fail_saying_what_is_missing(void **state)
+{
+    RG_CLEANUP(rg_problems_done) struct rg_problems problems = {0};
+
+    (void)state;
+    environment = VARIABLES(
+        "EXTRACTORS", "{\"greeting\":{\"name\":{\"event\":{\"json_pointer\":\"/data/name\"}}}}");
+    assert_null(rg_config_load(env, &problems));
+    assert_contains(&problems.lines, "rgate: configuration error: EXTRACTORS: ");
+    assert_contains(&problems.lines, "stable_field_index");
+    assert_fails_naming(VARIABLES("EXTRACTORS", "[{"), VARIABLES("EXTRACTORS"));
+    assert_fails_naming(VARIABLES("EXTRACTORS", "/no/such/file"), VARIABLES("EXTRACTORS"));
+}
+
+static void write_file(const char *path, const char *text)
+{
+    FILE *file = fopen(path, "w");
+
+    assert_non_null(file);
+    fputs(text, file);
+    fclose(file);
+}
+
+static void files_are_found_as_given_and_below_priv(void **state)
+{
+    char folder[] = "/tmp/rgate-test-config-XXXXXX";
+    RG_CLEANUP(rg_buf_done) struct rg_buf given = {0};
+    RG_CLEANUP(rg_buf_done) struct rg_buf below = {0};
+    RG_CLEANUP(rg_buf_done) struct rg_buf none = {0};
+    struct rg_why why;
+    int here = open(".", O_RDONLY | O_DIRECTORY);
+
+    (void)state;
+    assert_non_null(mkdtemp(folder));
+    assert_int_equal(chdir(folder), 0);
+    assert_int_equal(mkdir("priv", 0700), 0);
+    write_file("a.json", "[1]");
+    write_file("priv/a.json", "[2]");
+    write_file("priv/b.json", "[3]");
+    assert_int_equal(rg_config_path_or_json("a.json", &given, &why), 0);
+    assert_contains(&given, "[1]");
+    assert_int_equal(rg_config_path_or_json("b.json", &below, &why), 0);
+    assert_contains(&below, "[3]");
+    assert_int_equal(rg_config_path_or_json("c.json", &none, &why), RG_ENOTFOUND);
+    assert_non_null(strstr(why.text, "no such file"));
+    assert_int_equal(rg_config_path_or_json("priv", &none, &why), RG_ENOTFOUND);
+    assert_non_null(strstr(why.text, "not a regular file"));
+    assert_int_equal(none.n, 0);
+
+    unlink("a.json");
+    unlink("priv/a.json");
+    unlink("priv/b.json");
+    rmdir("priv");
+    assert_int_equal(fchdir(here), 0);
+    rmdir(folder);
+    close(here);
+}
+
+static void secrets_are_never_shown(void **state)
+{
+    RG_CLEANUP(rg_buf_done) struct rg_buf out = {0};
+    RG_CLEANUP(rg_problems_done) struct rg_problems problems = {0};
+    RG_CLEANUP(rg_config_free)
+    struct rg_config *config =
+        load(VARIABLES("NODE_COOKIE", "hidden1", "KAFKA_SASL", "plain:user:hidden2",
+                       "KAFKA_SSL_KEYFILE_PASS", "hidden3", "KAFKA_BROKERS", "b:1"));
+
+    (void)state;
+    rg_config_dump(config, &out);
+    assert_contains(&out, "NODE_COOKIE=***\n");
+    assert_contains(&out, "KAFKA_SASL=***\n");
+    assert_contains(&out, "KAFKA_BROKERS=b:1\n");
+    assert_lacks(&out, "hidden");
+
+    environment = VARIABLES("KAFKA_SASL", "hidden4:u", "NODE_COOKIE", "hidden5", "KAFKA_BROKERS",
+                            "b:1", "INBOUND_PORT", "x");
+    assert_null(rg_config_load(env, &problems));
+    assert_contains(&problems.lines, "KAFKA_SASL");
+    assert_lacks(&problems.lines, "hidden");
+}
+
+static void the_reference_lists_every_variable(void **state)
+{
+    static const char *const names[] = {
+        "INBOUND_PORT",  "API_HTTP_PORT", "CORS",        "CLIENT_QUEUE_BYTES", "EXTRACTORS",
+        "KAFKA_BROKERS", "NODE_COOKIE",   "LOG_FMT",     "KAFKA_SASL",         "API_PORT",
+        "ORIGIN",        "KAFKA_HOSTS",   "SESSION_ROLE"};
+    RG_CLEANUP(rg_buf_done) struct rg_buf out = {0};
+
+    (void)state;
+    rg_config_describe(true, &out);
+    for (size_t i = 0; i < RG_COUNT_OF(names); i++) {
+        char cell[80];
+        snprintf(cell, sizeof(cell), "\n| `%s` | ", names[i]);
+        assert_contains(&out, cell);
+    }
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(nothing_set_gives_the_documented_defaults),
+        cmocka_unit_test(ports_are_taken_as_given_and_zero_is_one),
+        cmocka_unit_test(wrong_ports_fail_naming_the_variable),
+        cmocka_unit_test(equal_ports_fail_once),
+        cmocka_unit_test(all_problems_are_reported_at_once),
+        cmocka_unit_test(log_settings_are_read_in_any_case),
+        cmocka_unit_test(cors_with_a_line_end_is_refused),
+        cmocka_unit_test(seed_names_work_where_the_successor_is_unset),
+        cmocka_unit_test(the_successor_wins_and_one_warning_names_both),
+        cmocka_unit_test(a_seed_name_that_is_not_used_is_not_checked),
+        cmocka_unit_test(kafka_hosts_stand_in_for_brokers),
+        cmocka_unit_test(retired_names_have_no_effect_and_one_warning_each),
+        cmocka_unit_test(checks_that_cannot_be_made_are_refused),
+        cmocka_unit_test(extractors_may_be_json),
+        cmocka_unit_test(wrong_extractors_fail_saying_what_is_missing),
+        cmocka_unit_test(files_are_found_as_given_and_below_priv),
+        cmocka_unit_test(secrets_are_never_shown),
+        cmocka_unit_test(the_reference_lists_every_variable),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
