@@ -19,7 +19,8 @@ _rgate()
         subscribe:--type | subscribe:--where | subscribe:--subscriptions) return ;;
         subscribe:--jwt | subscribe:--count) return ;;
         token:--secret | token:--sub | token:--jti | token:--claim | token:--exp) return ;;
-        serve:* | dev:*) words="--help" ;;
+        serve:*) words="--help" ;;
+        dev:*) words="--expose --no-demo --help" ;;
         check:*) words="--no-connect --all --help" ;;
         publish:*)
             words="--type --data --source --id --brokers --topic --key --url --jwt --help"

@@ -16,6 +16,9 @@ complete -c rgate -n $first -a version -d 'print the version'
 complete -c rgate -n $first -a help -d 'explain commands and variables'
 
 set -l in '__fish_seen_subcommand_from'
+complete -c rgate -n "$in dev" -l expose -d 'allow listening beyond loopback'
+complete -c rgate -n "$in dev" -l no-demo -d 'produce no demo events'
+
 complete -c rgate -n "$in check" -l no-connect -d 'do not contact the brokers'
 complete -c rgate -n "$in check" -l all -d 'also print every variable'
 

@@ -22,6 +22,9 @@ _rgate() {
 
     _arguments -C '1: :_rgate_commands' '*:: :->arguments' && return
     case $line[1] in
+    dev)
+        _arguments '--expose[allow listening beyond loopback]' \
+            '--no-demo[produce no demo events]' $help ;;
     check)
         _arguments '--no-connect[do not contact the brokers]' \
             '--all[also print every variable]' $help ;;

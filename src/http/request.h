@@ -42,7 +42,6 @@ struct rg_request {
     struct rg_http_field fields[RG_MAX_FIELDS_PER_MESSAGE];
     size_t fields_n;
     struct rg_str body; /* complete, transfer coding removed */
-    struct rg_str peer; /* textual address of the client, e.g. 127.0.0.1 or ::1 */
 };
 
 /* The first field with this name (without case); p is NULL if there is none. */

@@ -82,7 +82,7 @@ const struct rg_option rg_kafka_options[] = {
      .flags = RG_OPT_SECRET,
      AT(ssl_key_pass),
      .help = "Passphrase of the key."},
-    {.name = "RGATE_KAFKA_SSL_VERIFY",
+    {.name = "KAFKA_SSL_VERIFY",
      .type = RG_OPT_BOOL,
      .def = "true",
      AT(ssl_verify),
@@ -388,7 +388,7 @@ void rg_kafka_settings_warn(const struct rg_kafka_settings *settings)
     if (settings->sasl != NULL && !settings->ssl_enabled)
         rg_log_warn("kafka credentials travel in clear text", RG_FS("enable", "KAFKA_SSL_ENABLED"));
     if (settings->ssl_enabled && !settings->ssl_verify)
-        rg_log_warn("kafka brokers are not verified", RG_FS("variable", "RGATE_KAFKA_SSL_VERIFY"));
+        rg_log_warn("kafka brokers are not verified", RG_FS("variable", "KAFKA_SSL_VERIFY"));
 }
 
 /* ---------------------------------------------------------------------- try */

@@ -24,7 +24,7 @@ struct rg_kafka_settings {
     bool ssl_enabled;                    /* KAFKA_SSL_ENABLED */
     char *ssl_ca, *ssl_cert, *ssl_key;   /* KAFKA_SSL_*FILE; "" : do not use one */
     char *ssl_key_pass;                  /* KAFKA_SSL_KEYFILE_PASS */
-    bool ssl_verify;                     /* RGATE_KAFKA_SSL_VERIFY */
+    bool ssl_verify;                     /* KAFKA_SSL_VERIFY */
 };
 
 /* The rows of these variables. */

@@ -22,7 +22,8 @@ int rg_args_next(int argc, char **argv, const struct option *options)
     return '?';
 }
 
-static void print_line(const char *command, const char *fmt, va_list ap)
+__attribute__((format(printf, 2, 0))) static void print_line(const char *command, const char *fmt,
+                                                             va_list ap)
 {
     fflush(stdout);
     fprintf(stderr, "rgate %s: ", command);

@@ -224,10 +224,13 @@ static void checks_that_cannot_be_made_are_refused(void **state)
         load(VARIABLES("SUBSCRIPTION_CHECK", "NO_CHECK", "SUBMISSION_CHECK", ""));
 
     (void)state;
+    assert_int_equal(config->warnings.n, 0);
     assert_fails_naming(VARIABLES("SUBSCRIPTION_CHECK", "jwt_validation"),
                         VARIABLES("SUBSCRIPTION_CHECK"));
     assert_fails_naming(VARIABLES("SUBMISSION_CHECK", "http://check/"),
                         VARIABLES("SUBMISSION_CHECK"));
+    assert_fails_naming(VARIABLES("HTTPS_CERTFILE", "a", "HTTPS_KEYFILE", "b"),
+                        VARIABLES("HTTPS_CERTFILE", "HTTPS_KEYFILE"));
 }
 
 #define GREETING                                                                                   \
