@@ -67,6 +67,6 @@ def write_profile(tables):
     rows = []
     for title, table in tables:
         rows += [f"**{title}**", "", "| share | where | function |", "| --- | --- | --- |"]
-        rows += [f"| {share:.1f} % | {dso} | `{symbol}` |" for share, dso, symbol in table]
+        rows += [f"| {share:.1f} % | {dso} | {symbol} |" for share, dso, symbol in table]
         rows.append("")
     _replace("profile", rows[:-1])

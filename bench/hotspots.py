@@ -28,13 +28,18 @@ class Perf:
         self.process.wait(30)
 
     def table(self):
-        """[(share in per cent, object, function)], the hottest first."""
-        done = subprocess.run(
+        """[(share in per cent, object, function)]: whole objects first, then functions."""
+        whole = re.findall(r"^\s*([\d.]+)%\s+(\S+)\s*$", self._report("dso"), re.M)
+        single = re.findall(r"^\s*([\d.]+)%\s+(\S+)\s+\[[^\]]\]\s+(\S+)",
+                            self._report("dso,sym"), re.M)
+        rows = [(float(share), dso, "all together") for share, dso in whole if float(share) >= 1]
+        return rows + [(float(share), dso, f"`{symbol}`") for share, dso, symbol in single[:ROWS]]
+
+    def _report(self, columns):
+        return subprocess.run(
             ["perf", "report", "-i", self.path, "--stdio", "-q", "--no-children", "-F",
-             "overhead,dso,sym", "--percent-limit", "0.4"],
-            capture_output=True, text=True, timeout=120, check=False)
-        rows = re.findall(r"^\s*([\d.]+)%\s+(\S+)\s+\[[^\]]\]\s+(\S+)", done.stdout, re.M)
-        return [(float(share), dso, symbol) for share, dso, symbol in rows][:ROWS]
+             "overhead," + columns],
+            capture_output=True, text=True, timeout=120, check=False).stdout
 
 
 def _perf_works(ctx):
@@ -89,7 +94,8 @@ def _fanout_with_callgrind(ctx):
     gateway.stop()
     done = subprocess.run(["callgrind_annotate", out], capture_output=True, text=True, check=False)
     rows = re.findall(r"\(\s*([\d.]+)%\)\s+\S+?:(\S+)(?:\s+\[(\S+)\])?", done.stdout)
-    table = [(float(share), os.path.basename(dso or "rgate"), name) for share, name, dso in rows]
+    table = [(float(share), os.path.basename(dso or "rgate"), f"`{name}`")
+             for share, name, dso in rows]
     return "Fan-out: 500 clients, instructions outside of the kernel", table[:ROWS]
 
 

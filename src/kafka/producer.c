@@ -63,7 +63,7 @@ static void on_delivery(rd_kafka_t *rk, const rd_kafka_message_t *message, void 
     (void)rk;
     if (message->err != RD_KAFKA_RESP_ERR_NO_ERROR)
         err = rg_why_set(&why, code_of(message->err), rd_kafka_topic_name(message->rkt), "%s",
-                         rd_kafka_message_errstr(message));
+                         rd_kafka_err2str(message->err));
     else
         note_recovery(producer);
     if (errand == NULL)

@@ -42,6 +42,7 @@ bool rg_inbox_drain(struct rg_inbox *inbox, void *ctx, size_t max_items)
         struct rg_inbox_item *item = RG_CONTAINER_OF(node, struct rg_inbox_item, node);
         RG_TSAN_ACQUIRE(item);
         bytes += item->bytes;
+        inbox->is_alone = i == 0 && cds_wfcq_empty(&inbox->taken_head, &inbox->taken_tail);
         item->run(item, ctx);
     }
     atomic_fetch_sub_explicit(&inbox->queued_bytes, bytes, memory_order_relaxed);

@@ -35,6 +35,7 @@ struct rg_inbox {
     struct __cds_wfcq_head head __attribute__((aligned(64))); /* the owner */
     struct __cds_wfcq_head taken_head;                        /* the owner: taken, not yet run */
     struct cds_wfcq_tail taken_tail;
+    bool is_alone; /* the owner: the item that runs is the only one of its batch */
 };
 
 void rg_inbox_init(struct rg_inbox *inbox, size_t max_bytes);

@@ -178,27 +178,50 @@ struct rg_client_handle rg_client_get_handle(const struct rg_client *client)
 
 /* ---- messages ---- */
 
+/* Queues msg; a client that has no room for it is ended. True if there is something to flush. */
+static bool enqueue(struct rg_client *client, struct rg_msg *msg)
+{
+    size_t max = client->hub->push->settings.client_queue_bytes;
+
+    if (rg_outbox_put(&client->outbox, msg, max) == 0)
+        return true;
+    /* The batch may be all that is queued: the socket may take it now. */
+    if (client->stalled_since_ms == 0)
+        rg_client_flush(client);
+    if (client->state != RG_CLIENT_OPEN)
+        return false;
+    if (rg_outbox_put(&client->outbox, msg, max) == 0)
+        return true;
+    rg_client_end(client, RG_END_SLOW, 1008, "The client reads too slowly.");
+    return false;
+}
+
 void rg_client_put(struct rg_client *client, struct rg_msg *msg)
 {
     if (client->state != RG_CLIENT_OPEN)
         return;
-    if (client->transport == RG_LONGPOLL) {
+    if (client->transport == RG_LONGPOLL)
         rg_longpoll_put(client, msg);
-        rg_hub_touch(client->hub, client);
+    else if (!enqueue(client, msg))
+        return;
+    rg_hub_touch(client->hub, client);
+}
+
+void rg_client_put_now(struct rg_client *client, struct rg_msg *msg)
+{
+    if (client->state != RG_CLIENT_OPEN || client->outbox.n > 0 || client->stream == NULL) {
+        rg_client_put(client, msg);
         return;
     }
-    size_t max = client->hub->push->settings.client_queue_bytes;
-    if (rg_outbox_put(&client->outbox, msg, max) < 0) {
-        /* The batch may be all that is queued: the socket may take it now. */
-        if (client->stalled_since_ms == 0)
-            rg_client_flush(client);
-        if (client->state != RG_CLIENT_OPEN)
-            return;
-        if (rg_outbox_put(&client->outbox, msg, max) < 0) {
-            rg_client_end(client, RG_END_SLOW, 1008, "The client reads too slowly.");
-            return;
-        }
-    }
+    long wrote = rg_stream_write(client->stream, msg->p, msg->n);
+    rg_count(client->hub->counters, RG_HUB_WRITES, 1);
+    if (wrote == (long)msg->n)
+        return;
+    /* The rest waits; a broken socket is found again by the flush. */
+    if (!enqueue(client, msg))
+        return;
+    if (wrote > 0)
+        rg_outbox_consume(&client->outbox, (size_t)wrote);
     rg_hub_touch(client->hub, client);
 }
 

@@ -90,6 +90,12 @@ int rg_client_subscribe(struct rg_client *client, struct rg_subscription_set **s
  */
 void rg_client_put(struct rg_client *client, struct rg_msg *msg);
 
+/*
+ * As rg_client_put(), but writes at once: for an event that is alone in its batch, so that the
+ * first client need not wait until the last one was looked at.
+ */
+void rg_client_put_now(struct rg_client *client, struct rg_msg *msg);
+
 /* Sends bytes that are not an event (a head, a control frame) and flushes. */
 void rg_client_send_bytes(struct rg_client *client, const char *p, size_t n);
 

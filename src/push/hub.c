@@ -1,8 +1,9 @@
 /*
  * The life of an event here: deliver() runs for each inbox item and only moves references;
- * rg_hub_settle() runs once per batch and does the system calls. While deliver() runs over
- * an index entry nothing may change the index, so a client that must end then is put on the
- * list of the doomed.
+ * rg_hub_settle() runs once per batch and does the system calls. An event that is alone in its
+ * batch is written as it is fanned out, so that nobody waits for a batch of one. While deliver()
+ * runs over an index entry nothing may change the index, so a client that must end then is put on
+ * the list of the doomed.
  */
 #include "push/hub.h"
 
@@ -202,7 +203,10 @@ static void fan_out(struct rg_hub *hub, struct rg_event *event, const struct rg_
         if (msgs[client->encoding] == NULL)
             msgs[client->encoding] = rg_msg_from_event(event, client->encoding);
         rg_count(hub->counters, RG_HUB_DELIVERIES + client->transport, 1);
-        rg_client_put(client, msgs[client->encoding]);
+        if (hub->reactor->inbox.is_alone)
+            rg_client_put_now(client, msgs[client->encoding]);
+        else
+            rg_client_put(client, msgs[client->encoding]);
     }
 }
 

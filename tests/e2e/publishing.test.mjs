@@ -124,7 +124,6 @@ describe('publishing', () => {
     '{"specversion":"0.3","type":"a","id":"1"}', '{"specversion":0.2,"type":"a","id":"1"}',
     '{"specversion":"0.2","type":"a","id":"1","data":01}',
     '{"specversion":"0.2","type":"a","id":"1","data":"\u0001"}',
-    '{"specversion":"0.2","type":"a","id":"1","data":"\\ud800"}',
     `{"specversion":"0.2","type":"a","id":"1","data":${'['.repeat(65)}${']'.repeat(65)}}`]) {
     it(`client-api 91: ${JSON.stringify(body).slice(0, 70)} is refused`, () => refused(body));
   }

@@ -11,6 +11,7 @@ import { RawConnection } from '../support/http.mjs';
 import { LongPollClient } from '../support/longpoll.mjs';
 import { isListening } from '../support/ports.mjs';
 import { SseStream } from '../support/sse.mjs';
+import { until } from '../support/wait.mjs';
 import { RawWebSocket, WsClient } from '../support/websocket.mjs';
 
 async function start(t, env = {}) {
@@ -62,12 +63,13 @@ describe('stopping', () => {
     halfway.write('POST /_rig/v1/events HTTP/1.1\r\nHost: a\r\nContent-Length: 10\r\n\r\n{');
     const signalled = Date.now();
     gateway.run.signal('SIGTERM');
-    // While it waits for the two, health says why. Once the port is closed there is nobody to ask.
-    const health = await gateway.internal('/health').catch((error) => error);
-    if (!(health instanceof Error)) {
-      assert.equal(health.status, 503);
-      assert.equal(health.text, 'Shutting down');
-    }
+    // While it waits for the two, health says why.
+    const health = await until(async () => {
+      const answer = await gateway.internal('/health');
+      return answer.status !== 200 && answer;
+    }, 'health tells that the gateway is stopping', 900);
+    assert.equal(health.status, 503);
+    assert.equal(health.text, 'Shutting down');
     await assertGoodExit(gateway, 3000);
     assert.ok(Date.now() - signalled < 2500);
   });

@@ -42,7 +42,7 @@ describe('a slow client', () => {
       await until(async () => await subscriptions(gateway) === before, 'the slow client is dropped');
 
       assert.match(gateway.run.output.slice(seen), /client dropped.*reason=slow/);
-      assert.ok(await gateway.metric('rgate_clients_dropped_total', { reason: 'slow' }) >= 1);
+      assert.ok(await gateway.metric('rgate_disconnects_total', { reason: 'slow' }) >= 1);
       for (const client of fast) assert.deepEqual(await receivedUntilLast(client), []);
       slow.read();
       await slow.closed();

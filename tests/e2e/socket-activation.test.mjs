@@ -24,7 +24,7 @@ describe('socket activation', () => {
     const starting = Gateway.start({
       env: { INBOUND_PORT: '1', LISTEN_FDS: '1' },
       via: ACTIVATE,
-      stdio: [server],
+      stdio: [server._handle.fd],
     });
     server.close(); // here; the gateway has its own descriptor of the same socket
     const gateway = await starting;
