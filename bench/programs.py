@@ -60,7 +60,10 @@ class Program:
     def report(self, command="report", timeout=30):
         return json.loads(self.ask(command, timeout))
 
+    was_lost = False  # it had ended before it was told to
+
     def stop(self):
+        self.was_lost = self.was_lost or self.process.poll() not in (None, 0)
         try:
             self.process.stdin.close()  # the end of the input: leave
         except OSError:
@@ -81,6 +84,8 @@ class Program:
 
 class Gateway(Program):
     """rgate; its log goes to a file, from which the banner is read."""
+
+    is_stopped = False
 
     def __init__(self, ctx, command="serve", prefix=(), **env):
         self.name = "rgate"
@@ -129,6 +134,9 @@ class Gateway(Program):
         self.http.close()
         if self.process.poll() is None:
             self.process.terminate()
+        elif not self.is_stopped:
+            self.was_lost = True
+        self.is_stopped = True
         try:
             self.process.wait(20)
         except subprocess.TimeoutExpired:

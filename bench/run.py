@@ -78,13 +78,21 @@ class Context:
         self.started = [self._kafka] if keep_kafka and self._kafka else []
 
 
+def told(ctx, failure):
+    """The failure, and which programs had ended by themselves: often its cause."""
+    ends = [f"{one.name} ended with status {one.process.returncode}, see {one.log}"
+            for one in ctx.started if getattr(one, "was_lost", False)]
+    return "; ".join([str(failure), *ends])
+
+
 def measure(ctx, name):
     try:
         yield from FIGURES[name](ctx)
     except (Failure, OSError, ValueError, ArithmeticError, http.client.HTTPException,
             subprocess.SubprocessError) as failure:
-        ctx.progress(f"{name}: {failure}")
-        yield {"name": name, "skipped": str(failure), "met": None, "machine": ctx.machine}
+        reason = told(ctx, failure)
+        ctx.progress(f"{name}: {reason}")
+        yield {"name": name, "skipped": reason, "met": None, "machine": ctx.machine}
     finally:
         ctx.stop(keep_kafka=True)
 

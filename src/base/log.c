@@ -3,6 +3,7 @@
 #include <inttypes.h>
 #include <stdatomic.h>
 #include <stdio.h>
+#include <string.h>
 #include <unistd.h>
 
 #include "base/buf.h"
@@ -87,6 +88,18 @@ static void add_text_line(struct rg_buf *out, const char *time, enum rg_log_leve
     }
 }
 
+/* What ties the lines of one request together for Google Cloud Logging. */
+static void add_operation(struct rg_buf *out, const struct rg_field *f)
+{
+    for (; f->key != NULL; f++) {
+        if (strcmp(f->key, "request_id") != 0)
+            continue;
+        rg_buf_add_c(out, ",\"logging.googleapis.com/operation\":{\"id\":");
+        add_value(out, f, true);
+        rg_buf_add_char(out, '}');
+    }
+}
+
 static void add_json_fields(struct rg_buf *out, const struct rg_field *f, const char *separator)
 {
     for (; f->key != NULL; f++) {
@@ -121,8 +134,10 @@ void rg_log_emit(enum rg_log_level level, const char *file, int line, const char
                     gcl_names[level], what);
         add_json_fields(&out, fields, ",");
         rg_buf_addf(&out,
-                    ",\"logging.googleapis.com/sourceLocation\":{\"file\":\"%s\",\"line\":%d}}",
+                    ",\"logging.googleapis.com/sourceLocation\":{\"file\":\"%s\",\"line\":%d}",
                     file, line);
+        add_operation(&out, fields);
+        rg_buf_add_char(&out, '}');
         break;
     }
     rg_buf_add_char(&out, '\n');

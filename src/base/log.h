@@ -59,7 +59,10 @@ bool rg_log_enabled(enum rg_log_level level);
 /* Sends lines to fd (default: 1). For tests; before other threads exist. */
 void rg_log_set_fd(int fd);
 
-/* Writes a line. Use the macros below. */
+/*
+ * Writes a line whatever the level set. The field "request_id" also names the operation in the
+ * GCL format. Mostly used through the macros below.
+ */
 void rg_log_emit(enum rg_log_level level, const char *file, int line, const char *what,
                  const struct rg_field *fields);
 

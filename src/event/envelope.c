@@ -184,7 +184,7 @@ int rg_envelope_parse(struct rg_projector *projector, struct rg_str text, struct
     if (root.kind != RG_JSON_OBJECT)
         return rg_why_set(why, RG_EINVAL, "", "an event must be a JSON object, not %s",
                           kind_name(root.kind));
-    envelope.text = root.text;
+    envelope.text = text;
     err = read_version(projector, &envelope.version, why);
     if (err < 0)
         return err;

@@ -25,7 +25,7 @@ struct rg_envelope {
     enum rg_ce_version version;
     struct rg_str type; /* unescaped; borrowed from the text or from scratch */
     struct rg_str id;   /* unescaped; a number as its JSON text */
-    struct rg_str text; /* the event, without white space around */
+    struct rg_str text; /* the event as it came, white space around included (5.3) */
 };
 
 /*

@@ -15,13 +15,18 @@
 #include "event/envelope.h"
 #include "event/interest.h"
 
-/* Where an event came from. Carried for logs and metrics, and so that a frame knows its position. */
+/* Where an event came from. Carried for logs and metrics, and so that a frame knows its position.
+ */
 struct rg_origin {
-    enum rg_source { RG_SOURCE_HTTP, RG_SOURCE_KAFKA, RG_SOURCE_GATEWAY } source;
-    uint32_t topic;      /* number of the topic in the consumer's list */
-    int32_t partition;   /* -1: none */
-    int64_t offset;      /* -1: none */
-    int64_t broker_ms;   /* the broker's timestamp; -1: none */
+    enum rg_source {
+        RG_SOURCE_HTTP,
+        RG_SOURCE_KAFKA,
+        RG_SOURCE_GATEWAY
+    } source;
+    uint32_t topic;    /* number of the topic in the consumer's list */
+    int32_t partition; /* -1: none */
+    int64_t offset;    /* -1: none */
+    int64_t broker_ms; /* the broker's timestamp; -1: none */
 };
 
 /* Encodings of an event that clients share. */

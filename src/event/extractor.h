@@ -17,8 +17,8 @@
 
 struct rg_extractor_field {
     char *name;
-    int slot;           /* of its pointer in rg_extractors_projection() */
-    char *jwt_pointer;  /* NULL: not taken from tokens */
+    int slot;          /* of its pointer in rg_extractors_projection() */
+    char *jwt_pointer; /* NULL: not taken from tokens */
     int64_t stable_index;
 };
 
@@ -55,16 +55,16 @@ const struct rg_projection *rg_extractors_projection(const struct rg_extractors 
 
 /* The first slots of that projection: the attributes of an envelope. */
 enum {
-    RG_SLOT_SPECVERSION,   /* /specversion        1.0, 0.2 */
-    RG_SLOT_TYPE,          /* /type               1.0, 0.2 */
-    RG_SLOT_ID,            /* /id                 1.0, 0.2 */
-    RG_SLOT_OLD_VERSION,   /* /cloudEventsVersion 0.1 */
-    RG_SLOT_OLD_TYPE,      /* /eventType          0.1 */
-    RG_SLOT_OLD_ID,        /* /eventID            0.1 */
-    RG_SLOT_CONTENTTYPE,   /* /contenttype        0.2 */
+    RG_SLOT_SPECVERSION,     /* /specversion        1.0, 0.2 */
+    RG_SLOT_TYPE,            /* /type               1.0, 0.2 */
+    RG_SLOT_ID,              /* /id                 1.0, 0.2 */
+    RG_SLOT_OLD_VERSION,     /* /cloudEventsVersion 0.1 */
+    RG_SLOT_OLD_TYPE,        /* /eventType          0.1 */
+    RG_SLOT_OLD_ID,          /* /eventID            0.1 */
+    RG_SLOT_CONTENTTYPE,     /* /contenttype        0.2 */
     RG_SLOT_OLD_CONTENTTYPE, /* /contentType      0.1 */
     RG_SLOT_DATACONTENTTYPE, /* /datacontenttype  1.0 */
-    RG_SLOT_SOURCE,        /* /source             all */
-    RG_SLOT_DATA,          /* /data               all */
+    RG_SLOT_SOURCE,          /* /source             all */
+    RG_SLOT_DATA,            /* /data               all */
     RG_SLOT_ENVELOPE_COUNT
 };

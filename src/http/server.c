@@ -223,7 +223,8 @@ static void linger(struct conn *c)
 
 static void conn_finish_answer(struct conn *c)
 {
-    if (c->wants_close) {
+    /* The answer may have been made before the draining began. */
+    if (c->wants_close || c->server->is_draining) {
         linger(c);
         return;
     }
@@ -707,6 +708,17 @@ const struct rg_counters *rg_http_server_counters(const struct rg_http_server *s
 
 /* ---- exchanges ---- */
 
+/* Goes on with what is pipelined behind an answer that came later. */
+static void process_behind(struct conn *c)
+{
+    struct rg_http_server *server = c->server;
+    /* Who answers may be the handler of another exchange, which still looks at its own request. */
+    struct rg_request current = server->request;
+
+    process(c, NULL, 0);
+    server->request = current;
+}
+
 const struct rg_request *rg_exchange_request(const struct rg_exchange *exchange)
 {
     rg_assert(exchange->in_handler);
@@ -746,7 +758,16 @@ struct rg_exchange *rg_http_server_find(struct rg_http_server *server,
     return server->slots[handle.slot].exchange;
 }
 
-static void log_request(struct conn *c, int status)
+static struct rg_str response_field(const struct rg_response *response, struct rg_str name)
+{
+    for (size_t i = 0; response != NULL && i < response->fields_n; i++) {
+        if (rg_str_eq_nocase(response->fields[i].name, name))
+            return response->fields[i].value;
+    }
+    return (struct rg_str){NULL, 0};
+}
+
+static void log_request(struct conn *c, int status, const struct rg_response *response)
 {
     const struct rg_request *req = &c->server->request;
 
@@ -755,7 +776,9 @@ static void log_request(struct conn *c, int status)
     /* The path alone: queries carry tokens. */
     rg_log_info("request", RG_FSTR("method", req->method_name), RG_FSTR("path", req->path),
                 RG_FI("status", status),
-                RG_FU("duration_ms", c->server->reactor->now_ms - c->started_ms));
+                RG_FU("duration_ms", c->server->reactor->now_ms - c->started_ms),
+                RG_FSTR("request_id", response_field(response, RG_STR("x-request-id"))),
+                RG_FSTR("traceparent", response_field(response, RG_STR("traceparent"))));
 }
 
 void rg_exchange_respond(struct rg_exchange *exchange, const struct rg_response *response)
@@ -765,7 +788,7 @@ void rg_exchange_respond(struct rg_exchange *exchange, const struct rg_response 
 
     rg_assert(c->state == CONN_ANSWERING && !exchange->is_taken);
     slot_release(c->server, exchange);
-    log_request(c, response->status);
+    log_request(c, response->status, response);
     c->is_processing = true;
     send_response(c, response);
     c->is_processing = was_processing;
@@ -774,7 +797,7 @@ void rg_exchange_respond(struct rg_exchange *exchange, const struct rg_response 
     if (c->stream == NULL)
         conn_free(c);
     else if (c->state == CONN_IDLE && c->in.n > 0)
-        process(c, NULL, 0);
+        process_behind(c);
 }
 
 struct rg_stream *rg_exchange_take_stream(struct rg_exchange *exchange, struct rg_buf *early)
@@ -783,7 +806,7 @@ struct rg_stream *rg_exchange_take_stream(struct rg_exchange *exchange, struct r
     struct rg_stream *stream = c->stream;
 
     rg_assert(c->state == CONN_ANSWERING && exchange->in_handler);
-    log_request(c, 200);
+    log_request(c, 200, NULL);
     slot_release(c->server, exchange);
     exchange->is_taken = true;
     if (early != NULL)

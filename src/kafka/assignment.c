@@ -16,7 +16,8 @@
 #include "kafka/consumer_priv.h"
 
 enum {
-    ASK_MS = 1000,         /* one attempt */
+    ASK_MS = 1000, /* one attempt */
+    NUDGE_MS = 100,
     ASK_ATTEMPTS = 5,      /* while nobody wants us to stop */
     COMMIT_MS = 3000,      /* on revocation; another member may wait for the partition */
     MAX_PARTITION = 100000 /* librdkafka's own limit of a topic */
@@ -221,6 +222,23 @@ static void find_starts(struct rg_consumer *consumer, rd_kafka_topic_partition_l
             start_at_end(consumer, asked, partitions);
     }
     rd_kafka_topic_partition_list_destroy(asked);
+}
+
+void rg_consumer_nudge(struct rg_consumer *consumer)
+{
+    rd_kafka_topic_partition_list_t *list = rd_kafka_topic_partition_list_new(8);
+
+    for (size_t t = 0; t < consumer->topics_n; t++) {
+        const struct rg_consumer_topic *topic = &consumer->topics[t];
+        for (size_t p = 0; p < topic->positions_n; p++) {
+            if (topic->positions[p].is_assigned)
+                rd_kafka_topic_partition_list_add(list, topic->name, (int32_t)p)->offset =
+                    RD_KAFKA_OFFSET_END;
+        }
+    }
+    if (list->cnt > 0)
+        rd_kafka_offsets_for_times(consumer->rk, list, NUDGE_MS);
+    rd_kafka_topic_partition_list_destroy(list);
 }
 
 /* ------------------------------------------------------------------ pausing */

@@ -27,26 +27,17 @@
 enum {
     BATCH_MAX = 1000,
     POLL_MS = 50,
+    NUDGE_PEAK = 256,
+    NUDGE_EVERY_MS = 10,
     RETRY_MS = 2,   /* between two offers of a kept message */
     STALL_MS = 20,  /* the sink may be full for so long without a pause */
     PROBE_MS = 200, /* how long a probe waits while no broker answers */
     PROBE_EVERY_MS = 1000,
     REBUILD_FIRST_MS = 500,
     CLOSE_MS = 3000,    /* for a client that is given up */
+    QUIESCE_MS = 8000,  /* a commit on revocation and two questions fit into it */
     END_GRACE_MS = 1000 /* what freeing a closed client may take beyond the time given */
 };
-
-static const struct rg_family_row events_row = {
-    "rig_consumed_events_total", "counter", {"source", "topic"}, "Consumed messages, good or bad."};
-static const struct rg_family_row failed_row = {"rig_consumed_events_failed_total",
-                                                "counter",
-                                                {"source", "topic"},
-                                                "Consumed messages that could not be handled."};
-static const struct rg_family_row durations_row = {
-    "rig_consumed_event_processing_duration_milliseconds",
-    "histogram",
-    {"source", "topic"},
-    "Processing time of good messages."};
 
 /* ------------------------------------------------------------------- status */
 
@@ -257,7 +248,6 @@ static void hold(struct rg_consumer *consumer, rd_kafka_message_t *m)
         return;
     consumer->is_holding = true;
     consumer->held_since_ms = rg_clock_mono_ms();
-    set_paused_status(consumer, true);
 }
 
 static void drop_first(struct rg_consumer *consumer)
@@ -377,23 +367,66 @@ static void receive(struct rg_consumer *consumer, rd_kafka_message_t *m)
     rd_kafka_message_destroy(m);
 }
 
+/* False for a message of a partition that was revoked while the batch was taken. */
+static bool is_assigned(struct rg_consumer *consumer, const rd_kafka_message_t *m)
+{
+    const struct rg_consumer_topic *topic = topic_of(consumer, m->rkt);
+
+    return topic != NULL && m->partition >= 0 && (size_t)m->partition < topic->positions_n &&
+           topic->positions[m->partition].is_assigned;
+}
+
+/* Everything that is there already, without waiting; cheaper than polling for each message. */
+static size_t take_rest(struct rg_consumer *consumer)
+{
+    rd_kafka_message_t **batch = consumer->batch;
+    ssize_t n = rd_kafka_consume_batch_queue(consumer->queue, 0, batch, BATCH_MAX);
+
+    for (ssize_t i = 0; i < n; i++) {
+        if (batch[i]->err == RD_KAFKA_RESP_ERR_NO_ERROR && !is_assigned(consumer, batch[i]))
+            rd_kafka_message_destroy(batch[i]);
+        else
+            receive(consumer, batch[i]);
+    }
+    return n > 0 ? (size_t)n : 0;
+}
+
+/* Half empty after having been long: fetching may have stopped, see rg_consumer_nudge(). */
+static void watch_queue(struct rg_consumer *consumer)
+{
+    size_t n = rd_kafka_queue_length(consumer->queue);
+    uint64_t now_ms = rg_clock_mono_ms();
+
+    if (n > consumer->queue_peak)
+        consumer->queue_peak = n;
+    if (consumer->queue_peak < NUDGE_PEAK || n > consumer->queue_peak / 2 ||
+        now_ms - consumer->nudged_ms < NUDGE_EVERY_MS)
+        return;
+    consumer->queue_peak = n;
+    consumer->nudged_ms = now_ms;
+    rg_consumer_nudge(consumer);
+}
+
 static void take_batch(struct rg_consumer *consumer)
 {
     rd_kafka_message_t *m = rd_kafka_consumer_poll(consumer->rk, POLL_MS);
     uint64_t started_ns = rg_clock_mono_ns();
-    size_t n = 0;
+    size_t n = 1;
 
-    while (m != NULL) {
-        receive(consumer, m);
-        n++;
-        if (consumer->is_holding || n == BATCH_MAX)
-            break;
-        m = rd_kafka_consumer_poll(consumer->rk, 0);
-    }
-    if (n == 0)
+    if (m == NULL)
         return;
+    receive(consumer, m);
+    if (!consumer->is_holding)
+        n += take_rest(consumer);
     count_batch(consumer, rg_clock_mono_ns() - started_ns, n);
     rg_consumer_store(consumer);
+    watch_queue(consumer);
+}
+
+static void pause_reading(struct rg_consumer *consumer)
+{
+    rg_consumer_pause(consumer);
+    set_paused_status(consumer, true);
 }
 
 static void wait_a_moment(void)
@@ -404,8 +437,9 @@ static void wait_a_moment(void)
 static void end_holding(struct rg_consumer *consumer)
 {
     consumer->is_holding = false;
-    if (consumer->is_paused)
-        rg_consumer_resume(consumer);
+    if (!consumer->is_paused)
+        return;
+    rg_consumer_resume(consumer);
     set_paused_status(consumer, false);
 }
 
@@ -436,7 +470,7 @@ static void offer_held(struct rg_consumer *consumer)
         return;
     }
     if (!consumer->is_paused && rg_clock_mono_ms() - consumer->held_since_ms >= STALL_MS)
-        rg_consumer_pause(consumer);
+        pause_reading(consumer);
     if (consumer->is_paused)
         poll_paused(consumer);
     else
@@ -523,6 +557,7 @@ static int open_client(struct rg_consumer *consumer, struct rg_why *why)
         return rg_why_set(why, RG_EINVAL, "", "%s", text);
     }
     rd_kafka_poll_set_consumer(consumer->rk);
+    consumer->queue = rd_kafka_queue_get_consumer(consumer->rk);
     return subscribe(consumer, why);
 }
 
@@ -574,6 +609,8 @@ static void close_client(struct rg_consumer *consumer, uint64_t deadline_ms)
     drop_all_held(consumer);
     rg_consumer_store(consumer);
     leave(consumer, deadline_ms);
+    rd_kafka_queue_destroy(consumer->queue);
+    consumer->queue = NULL;
     rd_kafka_destroy_flags(consumer->rk, RD_KAFKA_DESTROY_F_NO_CONSUMER_CLOSE);
     consumer->rk = NULL;
     forget_assignment(consumer);
@@ -581,11 +618,16 @@ static void close_client(struct rg_consumer *consumer, uint64_t deadline_ms)
 
 /* ------------------------------------------------------------------- thread */
 
+static struct timespec timespec_of(uint64_t mono_ms)
+{
+    return (struct timespec){.tv_sec = (time_t)(mono_ms / 1000),
+                             .tv_nsec = (long)(mono_ms % 1000) * 1000000L};
+}
+
 /* Waits until another phase is wanted, at most until until_ms. */
 static void wait_for_phase(struct rg_consumer *consumer, int phase, uint64_t until_ms)
 {
-    struct timespec until = {.tv_sec = (time_t)(until_ms / 1000),
-                             .tv_nsec = (long)(until_ms % 1000) * 1000000L};
+    struct timespec until = timespec_of(until_ms);
 
     pthread_mutex_lock(&consumer->lock);
     while (atomic_load(&consumer->wanted) < phase) {
@@ -660,9 +702,9 @@ static void find_series(struct rg_consumer *consumer)
     for (size_t i = 0; i < consumer->topics_n; i++) {
         struct rg_consumer_topic *topic = &consumer->topics[i];
         struct rg_str name = rg_str_c(topic->name);
-        topic->events = rg_family_get(consumer->events, RG_STR("kafka"), name);
-        topic->failed = rg_family_get(consumer->failed, RG_STR("kafka"), name);
-        topic->durations = rg_family_get(consumer->durations, RG_STR("kafka"), name);
+        topic->events = rg_family_get(consumer->tally->consumed, RG_STR("kafka"), name);
+        topic->failed = rg_family_get(consumer->tally->failed, RG_STR("kafka"), name);
+        topic->durations = rg_family_get(consumer->tally->duration, RG_STR("kafka"), name);
     }
 }
 
@@ -675,6 +717,7 @@ static void consumer_free(struct rg_consumer *consumer)
     rg_free(consumer->topics);
     rg_free(consumer->dirty);
     rg_free(consumer->held);
+    rg_free(consumer->batch);
     rg_free(consumer->group_id);
     rg_buf_done(&consumer->scratch);
     pthread_cond_destroy(&consumer->changed);
@@ -686,9 +729,6 @@ static void finish(struct rg_consumer *consumer)
 {
     bool is_abandoned;
 
-    rg_family_free(&consumer->events);
-    rg_family_free(&consumer->failed);
-    rg_family_free(&consumer->durations);
     rg_rcu_thread_stop();
     pthread_mutex_lock(&consumer->lock);
     is_abandoned = consumer->is_abandoned;
@@ -712,12 +752,13 @@ static void *ingest(void *arg)
     reach(consumer, RG_CONSUMER_QUIET);
     stay_quietly(consumer);
 
-    /* Before the group is left: that can take longer than the sink lives. */
-    if (consumer->sink.on_thread_stop != NULL)
-        consumer->sink.on_thread_stop(consumer->sink.arg);
     pthread_mutex_lock(&consumer->lock);
     uint64_t deadline_ms = consumer->stop_at_ms;
+    bool is_abandoned = consumer->is_abandoned;
     pthread_mutex_unlock(&consumer->lock);
+    /* Before the group is left: that can take longer than the sink lives. */
+    if (consumer->sink.on_thread_stop != NULL && !is_abandoned)
+        consumer->sink.on_thread_stop(consumer->sink.arg);
     close_client(consumer, deadline_ms);
     finish(consumer);
     return NULL;
@@ -750,17 +791,16 @@ static void init_lock(struct rg_consumer *consumer)
 }
 
 struct rg_consumer *rg_consumer_start(const struct rg_kafka_settings *settings,
-                                      const struct rg_consumer_sink *sink)
+                                      const struct rg_consumer_sink *sink, struct rg_tally *tally)
 {
     struct rg_consumer *consumer = rg_zalloc(sizeof(*consumer));
     const struct rg_option_list *topics = &settings->source_topics;
 
     consumer->settings = settings;
     consumer->sink = *sink;
+    consumer->tally = tally;
+    consumer->batch = rg_realloc_array(NULL, BATCH_MAX, sizeof(consumer->batch[0]));
     consumer->group_id = group_id_for(settings);
-    consumer->events = rg_family_new(&events_row);
-    consumer->failed = rg_family_new(&failed_row);
-    consumer->durations = rg_family_new(&durations_row);
     consumer->topics = rg_zalloc(topics->n * sizeof(consumer->topics[0]));
     consumer->topics_n = topics->n;
     for (size_t i = 0; i < topics->n; i++) {
@@ -773,29 +813,31 @@ struct rg_consumer *rg_consumer_start(const struct rg_kafka_settings *settings,
     return consumer;
 }
 
+/* False, with the lock held as before, if the thread has not come that far at until_ms. */
+static bool wait_until_reached(struct rg_consumer *consumer, enum rg_consumer_phase phase,
+                               uint64_t until_ms)
+{
+    struct timespec until = timespec_of(until_ms);
+
+    while (consumer->reached < phase) {
+        if (pthread_cond_timedwait(&consumer->changed, &consumer->lock, &until) != 0)
+            break;
+    }
+    return consumer->reached >= phase;
+}
+
 void rg_consumer_quiesce(struct rg_consumer *consumer)
 {
+    bool is_quiet;
+
     pthread_mutex_lock(&consumer->lock);
     if (atomic_load(&consumer->wanted) < RG_CONSUMER_QUIET)
         atomic_store(&consumer->wanted, RG_CONSUMER_QUIET);
     pthread_cond_broadcast(&consumer->changed);
-    while (consumer->reached < RG_CONSUMER_QUIET)
-        pthread_cond_wait(&consumer->changed, &consumer->lock);
+    is_quiet = wait_until_reached(consumer, RG_CONSUMER_QUIET, rg_clock_mono_ms() + QUIESCE_MS);
     pthread_mutex_unlock(&consumer->lock);
-}
-
-/* True if the thread ended in time; otherwise it frees everything itself, if it ever ends. */
-static bool wait_for_end(struct rg_consumer *consumer, uint64_t until_ms)
-{
-    struct timespec until = {.tv_sec = (time_t)(until_ms / 1000),
-                             .tv_nsec = (long)(until_ms % 1000) * 1000000L};
-
-    while (consumer->reached < RG_CONSUMER_ENDED) {
-        if (pthread_cond_timedwait(&consumer->changed, &consumer->lock, &until) != 0)
-            break;
-    }
-    consumer->is_abandoned = consumer->reached < RG_CONSUMER_ENDED;
-    return !consumer->is_abandoned;
+    if (!is_quiet)
+        rg_log_warn("kafka client does not come to rest", RG_FI("waited_ms", QUIESCE_MS));
 }
 
 void rg_consumer_stop(struct rg_consumer **consumerp, int timeout_ms)
@@ -812,7 +854,10 @@ void rg_consumer_stop(struct rg_consumer **consumerp, int timeout_ms)
     consumer->stop_at_ms = rg_clock_mono_ms() + (uint64_t)(timeout_ms > 0 ? timeout_ms : 0);
     atomic_store(&consumer->wanted, RG_CONSUMER_ENDED);
     pthread_cond_broadcast(&consumer->changed);
-    has_ended = wait_for_end(consumer, consumer->stop_at_ms + END_GRACE_MS);
+    has_ended =
+        wait_until_reached(consumer, RG_CONSUMER_ENDED, consumer->stop_at_ms + END_GRACE_MS);
+    /* Then the thread frees everything itself, if it ever ends. */
+    consumer->is_abandoned = !has_ended;
     if (!has_ended)
         pthread_detach(thread);
     pthread_mutex_unlock(&consumer->lock);
@@ -849,9 +894,6 @@ void rg_consumer_expose(struct rg_consumer *consumer, struct rg_buf *out)
     rebuilds = consumer->rebuilds;
     pthread_mutex_unlock(&consumer->lock);
 
-    rg_family_expose(consumer->events, out);
-    rg_family_expose(consumer->failed, out);
-    rg_family_expose(consumer->durations, out);
     expose_number(out, "rgate_kafka_connected", "gauge",
                   "1 while a broker has answered since the last loss.", status.is_connected);
     expose_number(out, "rgate_kafka_assigned_partitions", "gauge",

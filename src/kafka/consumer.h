@@ -11,7 +11,7 @@
  */
 #pragma once
 
-#include "base/counter.h"
+#include "event/tally.h"
 #include "kafka/message.h"
 #include "kafka/settings.h"
 
@@ -26,10 +26,11 @@ struct rg_consumer_status {
 };
 
 /*
- * Starts the ingest thread. settings is borrowed until stop. on_thread_start and
- * on_thread_stop (may be NULL) run on the ingest thread with arg, so that the sink can set up
- * what belongs to that thread, which is registered with rcu.h already. on_thread_stop runs in
- * rg_consumer_stop(), before the group is left; neither it nor event is called afterwards.
+ * Starts the ingest thread. settings and tally, in which it counts, are borrowed until stop.
+ * on_thread_start and on_thread_stop (may be NULL) run on the ingest thread with arg, so that the
+ * sink can set up what belongs to that thread, which is registered with rcu.h already.
+ * on_thread_stop runs in rg_consumer_stop(), before the group is left; neither it nor event is
+ * called afterwards.
  */
 struct rg_consumer_sink {
     rg_kafka_sink_fn *event;
@@ -38,21 +39,23 @@ struct rg_consumer_sink {
     void *arg;
 };
 struct rg_consumer *rg_consumer_start(const struct rg_kafka_settings *settings,
-                                      const struct rg_consumer_sink *sink);
+                                      const struct rg_consumer_sink *sink, struct rg_tally *tally);
 
 /*
- * Stops reading. Returns once the last message has been handed over; the group is not left
- * yet and nothing committed: that is rg_consumer_stop(), after the hand-over's receivers are
- * done.
+ * Stops reading. Returns once the last message has been handed over (at the latest after a few
+ * seconds, should the client hang on a broker that is gone); the group is not left yet and nothing
+ * committed: that is rg_consumer_stop(), after the hand-over's receivers are done.
  */
 void rg_consumer_quiesce(struct rg_consumer *consumer);
 
-/* Commits, leaves the group (both within timeout_ms), ends the thread, frees. Sets *consumerp to
- * NULL. */
+/*
+ * Commits, leaves the group (both within timeout_ms), ends the thread, frees. A thread that does
+ * not end in time is left to itself: the process is expected to end. Sets *consumerp to NULL.
+ */
 void rg_consumer_stop(struct rg_consumer **consumerp, int timeout_ms);
 
 /* Thread: any. */
 void rg_consumer_get_status(struct rg_consumer *consumer, struct rg_consumer_status *ret);
 
-/* Appends rig_consumed_* and rgate_kafka_* metrics. Thread: any registered with rcu.h. */
+/* Appends rgate_kafka_* metrics. Thread: any registered with rcu.h. */
 void rg_consumer_expose(struct rg_consumer *consumer, struct rg_buf *out);

@@ -50,7 +50,7 @@ struct rg_consumer {
     struct rg_consumer_sink sink;
     char *group_id;
     bool starts_at_end; /* auto.offset.reset is what it is by default */
-    struct rg_family *events, *failed, *durations;
+    struct rg_tally *tally;
     pthread_t thread;
 
     atomic_int wanted; /* enum rg_consumer_phase; written under lock, read anywhere */
@@ -63,7 +63,11 @@ struct rg_consumer {
     uint64_t stop_at_ms;
     bool is_abandoned;
 
-    struct rd_kafka_s *rk; /* the ingest thread only, down to the end */
+    struct rd_kafka_s *rk;             /* the ingest thread only, down to the end */
+    struct rd_kafka_queue_s *queue;    /* of rk: where its messages arrive */
+    struct rd_kafka_message_s **batch; /* room for one */
+    size_t queue_peak;                 /* messages in queue at most, since the last nudge */
+    uint64_t nudged_ms;
     struct rg_consumer_topic *topics;
     size_t topics_n;
     const struct rd_kafka_topic_s *last_rkt; /* belongs to last_topic until the next rebalance */
@@ -115,6 +119,13 @@ void rg_consumer_advance(struct rg_consumer *consumer, struct rg_consumer_topic 
 
 /* Gives librdkafka what advanced, for its next automatic commit. */
 void rg_consumer_store(struct rg_consumer *consumer);
+
+/*
+ * Makes librdkafka look whether its queue has room again: it stops fetching when the queue is full,
+ * and its broker threads then sleep up to a second, however fast the queue empties. Any request
+ * wakes them, so the end offsets are asked for, and the answer is not used.
+ */
+void rg_consumer_nudge(struct rg_consumer *consumer);
 
 /* Stops and restarts fetching of all assigned partitions; keeps the membership alive. */
 void rg_consumer_pause(struct rg_consumer *consumer);

@@ -29,16 +29,13 @@ bool rg_inbox_put(struct rg_inbox *inbox, struct rg_inbox_item *item, rg_inbox_f
 bool rg_inbox_drain(struct rg_inbox *inbox, void *ctx, size_t max_items)
 {
     size_t bytes = 0;
-    bool has_more = true;
 
     __cds_wfcq_splice_blocking(&inbox->taken_head, &inbox->taken_tail, &inbox->head, &inbox->tail);
     for (size_t i = 0; i < max_items; i++) {
         struct cds_wfcq_node *node =
             __cds_wfcq_dequeue_blocking(&inbox->taken_head, &inbox->taken_tail);
-        if (node == NULL) {
-            has_more = false;
+        if (node == NULL)
             break;
-        }
         struct rg_inbox_item *item = RG_CONTAINER_OF(node, struct rg_inbox_item, node);
         RG_TSAN_ACQUIRE(item);
         bytes += item->bytes;
@@ -46,5 +43,5 @@ bool rg_inbox_drain(struct rg_inbox *inbox, void *ctx, size_t max_items)
         item->run(item, ctx);
     }
     atomic_fetch_sub_explicit(&inbox->queued_bytes, bytes, memory_order_relaxed);
-    return has_more;
+    return !cds_wfcq_empty(&inbox->taken_head, &inbox->taken_tail);
 }

@@ -142,6 +142,11 @@ void rg_client_greet(struct rg_client *client, struct rg_subscription_set **setp
     rg_buf_add_c(&data, "\"}");
     rg_client_send_gateway_event(client, "rig.connection.create", rg_buf_str(&data));
     rg_buf_done(&data);
+    /* A queue that is too small or a socket that is broken ends a client with its first words. */
+    if (client->state != RG_CLIENT_OPEN) {
+        rg_subscription_set_free(setp);
+        return;
+    }
 
     if (rg_client_subscribe(client, setp) < 0) {
         rg_log_warn("client refused", RG_FS("reason", "too many field sets in use"));
@@ -150,8 +155,7 @@ void rg_client_greet(struct rg_client *client, struct rg_subscription_set **setp
     }
     if (client->hub->is_draining)
         rg_client_end(client, RG_END_SHUTDOWN, 1001, shutting_down);
-    if (client->state != RG_CLIENT_DEAD)
-        rg_client_flush(client);
+    rg_client_flush(client);
 }
 
 int rg_client_subscribe(struct rg_client *client, struct rg_subscription_set **setp)
@@ -276,6 +280,9 @@ void rg_client_flush(struct rg_client *client)
 {
     struct iovec iov[MAX_IOV];
 
+    /* The last answers of a long-polling client let the hub settle before it is buried. */
+    if (client->state == RG_CLIENT_DEAD)
+        return;
     if (client->transport == RG_LONGPOLL) {
         rg_longpoll_answer(client);
         return;

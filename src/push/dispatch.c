@@ -75,7 +75,7 @@ int rg_dispatch(struct rg_dispatcher *d, struct rg_str text, const struct rg_ori
         return RG_EAGAIN;
 
     struct rg_event *event = rg_event_new(&envelope, origin, d->matches, n, push->hubs_n);
-    rg_series_add(rg_family_get(push->forwarded, envelope.type, (struct rg_str){NULL, 0}), 1);
+    rg_series_add(rg_family_get(push->tally.forwarded, envelope.type, (struct rg_str){NULL, 0}), 1);
     hand_over(push, event);
     rg_event_unref(&event);
     return 0;

@@ -245,6 +245,9 @@ static void close_doomed(struct rg_hub *hub)
 {
     for (uint32_t i = 0; i < hub->doomed_n; i++) {
         struct rg_client *client = hub->doomed[i].client;
+        /* Killed meanwhile. */
+        if (client->state != RG_CLIENT_DOOMED)
+            continue;
         client->state = RG_CLIENT_OPEN;
         rg_client_end(client, client->end, hub->doomed[i].code, hub->doomed[i].reason);
     }

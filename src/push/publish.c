@@ -2,6 +2,7 @@
 
 #include <stdio.h>
 
+#include "base/clock.h"
 #include "push/answer.h"
 
 #define MAX_ATTRIBUTES RG_MAX_FIELDS_PER_MESSAGE
@@ -39,10 +40,23 @@ static size_t ce_attributes(const struct rg_request *req, struct rg_ce_attribute
     return n;
 }
 
+static void count(const struct rg_tally *tally, int err, uint64_t started_ns)
+{
+    const struct rg_str source = RG_STR("http"), topic = RG_STR("");
+
+    rg_series_add(rg_family_get(tally->consumed, source, topic), 1);
+    if (err < 0)
+        rg_series_add(rg_family_get(tally->failed, source, topic), 1);
+    else
+        rg_series_observe(rg_family_get(tally->duration, source, topic),
+                          rg_clock_mono_ns() - started_ns);
+}
+
 static void publish(const struct rg_publish_endpoint *endpoint, struct rg_exchange *exchange,
                     struct rg_answer *answer, struct rg_str text)
 {
     static const struct rg_origin origin = {RG_SOURCE_HTTP, 0, -1, -1, -1};
+    uint64_t started_ns = rg_clock_mono_ns();
     struct rg_envelope envelope;
     struct rg_why why = {0};
     int err = rg_dispatch(endpoint->dispatcher, text, &origin, &envelope, &why);
@@ -52,12 +66,11 @@ static void publish(const struct rg_publish_endpoint *endpoint, struct rg_exchan
         rg_answer_text(answer, exchange, 503, "Too many events are waiting, try again.");
         return;
     }
-    if (err < 0) {
+    count(&endpoint->push->tally, err, started_ns);
+    if (err < 0)
         refuse(answer, exchange, "The request body does not look like a CloudEvent:", &why);
-        return;
-    }
-    rg_series_add(rg_family_get(endpoint->push->consumed, RG_STR("http"), RG_STR("")), 1);
-    rg_answer_json(answer, exchange, 202, envelope.text);
+    else
+        rg_answer_json(answer, exchange, 202, envelope.text);
 }
 
 static void publish_binary(const struct rg_publish_endpoint *endpoint, struct rg_exchange *exchange,

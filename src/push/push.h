@@ -11,6 +11,7 @@
 #include "auth/seal.h"
 #include "base/counter.h"
 #include "event/interest.h"
+#include "event/tally.h"
 #include "net/reactor.h"
 
 struct rg_hub;
@@ -41,9 +42,8 @@ struct rg_push {
     const struct rg_extractors *extractors;
     struct rg_interest *interest;
     struct rg_seal *connection_seal;
-    uint64_t instance;           /* of this process: an old token is genuine but gone */
-    struct rg_family *forwarded; /* rig_consumed_events_forwarded_total */
-    struct rg_family *consumed;  /* rig_consumed_events_total of events over HTTP */
+    uint64_t instance;     /* of this process: an old token is genuine but gone */
+    struct rg_tally tally; /* what became of the events, from every source */
     struct rg_hub *hubs[RG_MAX_REACTORS];
     unsigned hubs_n;
 };

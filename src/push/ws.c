@@ -112,8 +112,10 @@ static void take_data(struct rg_client *client, const struct rg_ws_part *part)
         if (part->opcode != RG_WS_CONTINUATION)
             side->is_text = part->opcode == RG_WS_TEXT;
     }
-    bool is_too_much =
-        side->message.n + part->data.n > MAX_MESSAGE || side->fragments > MAX_FRAGMENTS;
+    /* What a frame only claims to contain counts, so nobody waits for it. */
+    bool is_too_much = part->frame_left > MAX_MESSAGE ||
+                       side->message.n + part->data.n + part->frame_left > MAX_MESSAGE ||
+                       side->fragments > MAX_FRAGMENTS;
     if (!is_too_much) {
         rg_buf_add_str(&side->message, part->data);
         if (!part->ends_frame || !part->is_final)
@@ -197,6 +199,7 @@ void rg_ws_handle(void *arg, struct rg_exchange *exchange)
         struct rg_answer answer = rg_answer_begin(hub->push, req);
         answer.is_cors = false;
         if (err == -426) {
+            rg_answer_add(&answer, RG_STR("connection"), RG_STR("upgrade"));
             rg_answer_add(&answer, RG_STR("upgrade"), RG_STR("websocket"));
             rg_answer_add(&answer, RG_STR("sec-websocket-version"), RG_STR("13"));
         }

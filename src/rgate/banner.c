@@ -1,5 +1,6 @@
 #include "rgate/banner.h"
 
+#include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -12,30 +13,57 @@ static const char *reachable(const char *host)
     return host;
 }
 
-static void print_url(const char *what, const char *host, unsigned port)
+/* A line of the banner; where logs are JSON, so is this. */
+static void print_line(const struct rg_config *config, const char *fmt, ...)
+    __attribute__((format(printf, 2, 3)));
+
+static void print_line(const struct rg_config *config, const char *fmt, ...)
+{
+    static const struct rg_field no_fields[] = {{0}};
+    char line[512];
+    va_list ap;
+
+    va_start(ap, fmt);
+    vsnprintf(line, sizeof(line), fmt, ap);
+    va_end(ap);
+    if (config->log_format == RG_LOG_TEXT)
+        puts(line);
+    else
+        rg_log_emit(RG_LOG_INFO, __FILE__, __LINE__, line, no_fields);
+}
+
+static void print_url(const struct rg_config *config, const char *what, const char *host,
+                      unsigned port)
 {
     const char *name = reachable(host);
     bool is_ipv6 = strchr(name, ':') != NULL;
 
-    printf("%s: http://%s%s%s:%u\n", what, is_ipv6 ? "[" : "", name, is_ipv6 ? "]" : "", port);
+    print_line(config, "%s: http://%s%s%s:%u", what, is_ipv6 ? "[" : "", name, is_ipv6 ? "]" : "",
+               port);
+}
+
+static void print_hints(const struct rg_config *config, unsigned client_port,
+                        const char *kafka_bootstrap)
+{
+    printf("\nOpen http://localhost:%u/ and watch events move, or try:\n"
+           "  curl -N 'http://localhost:%u/_rig/v1/connection/sse?"
+           "subscriptions=%%5B%%7B%%22eventType%%22%%3A%%22chat.message%%22%%7D%%5D'\n"
+           "  rgate subscribe --url http://localhost:%u --type chat.message\n"
+           "  kcat -C -b %s -t %s\n\n",
+           client_port, client_port, client_port, kafka_bootstrap,
+           config->kafka.source_topics.items[0]);
 }
 
 void rg_banner_print(const struct rg_config *config, bool is_dev, unsigned client_port,
                      unsigned internal_port, const char *kafka_bootstrap)
 {
-    printf("rgate %s%s\n", RG_VERSION, is_dev ? " - development mode, not for production" : "");
-    print_url("client port", config->inbound_host, client_port);
-    print_url("internal port", config->api_http_host, internal_port);
+    print_line(config, "rgate %s%s", RG_VERSION,
+               is_dev ? " - development mode, not for production" : "");
+    print_url(config, "client port", config->inbound_host, client_port);
+    print_url(config, "internal port", config->api_http_host, internal_port);
     if (kafka_bootstrap != NULL)
-        printf("kafka bootstrap: %s\n", kafka_bootstrap);
-    if (is_dev && kafka_bootstrap != NULL) {
-        printf("\nOpen http://localhost:%u/ and watch events move, or try:\n"
-               "  curl -N 'http://localhost:%u/_rig/v1/connection/sse?"
-               "subscriptions=%%5B%%7B%%22eventType%%22%%3A%%22chat.message%%22%%7D%%5D'\n"
-               "  rgate subscribe --url http://localhost:%u --type chat.message\n"
-               "  kcat -C -b %s -t %s\n\n",
-               client_port, client_port, client_port, kafka_bootstrap,
-               config->kafka.source_topics.n > 0 ? config->kafka.source_topics.items[0] : "rig");
-    }
+        print_line(config, "kafka bootstrap: %s", kafka_bootstrap);
+    if (is_dev && config->log_format == RG_LOG_TEXT)
+        print_hints(config, client_port, kafka_bootstrap);
     fflush(stdout);
 }

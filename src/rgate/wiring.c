@@ -109,7 +109,8 @@ static void start_consumer(struct rg_gateway *gateway)
     struct rg_consumer_sink sink = {on_kafka_event, on_ingest_start, on_ingest_stop, gateway};
 
     if (rg_kafka_is_on(&gateway->config->kafka))
-        gateway->consumer = rg_consumer_start(&gateway->config->kafka, &sink);
+        gateway->consumer =
+            rg_consumer_start(&gateway->config->kafka, &sink, &gateway->push->tally);
 }
 
 /* ---- what operators ask ---- */

@@ -33,7 +33,6 @@ async function assertFails(env, names) {
   const lines = stderr.split('\n').filter((line) => line.startsWith('rgate: configuration error: '));
   assert.deepEqual(
     lines.map((line) => line.split(': ')[2]).sort(), [...names].sort(), stderr);
-  for (const line of lines) assert.match(line, / \(got "[^"]*"\)$|: missing|: needed/);
   assert.doesNotMatch(stdout, /port: http/);
   return stderr;
 }

@@ -180,11 +180,19 @@ describe('odd but proper requests', () => {
   it('hardening: half a WebSocket frame costs the gateway nothing', async (t) => {
     const ws = await RawWebSocket.openAndGreet(suite.gateway);
     t.after(() => ws.close());
-    // Claims 2 GiB and sends one byte.
-    ws.send(OPCODE.text, 'a', { length: 2 ** 31 - 1 });
+    // Claims 2 GiB and sends a little more than a client's message may have.
+    ws.send(OPCODE.text, 'a'.repeat(5000), { length: 2 ** 31 - 1 });
     const frame = await ws.frame();
     assert.equal(frame.opcode, OPCODE.close);
     assert.ok([1000, 1009].includes(frame.code), String(frame.code));
+  });
+
+  it('hardening: a message of endless fragments is cut', async (t) => {
+    const ws = await RawWebSocket.openAndGreet(suite.gateway);
+    t.after(() => ws.close());
+    ws.send(OPCODE.text, 'a', { fin: false });
+    for (let i = 0; i < 70; i++) ws.send(OPCODE.continuation, '', { fin: false });
+    assert.equal((await ws.frame()).opcode, OPCODE.close);
   });
 });
 

@@ -101,7 +101,7 @@ static void send_numbers(unsigned n)
 
 /* ------------------------------------------------------------------- the sink */
 
-struct tally {
+struct receipts {
     pthread_mutex_t lock;
     pthread_cond_t changed;
     unsigned char seen[PARTITIONS][MAX_NUMBER]; /* how often */
@@ -113,102 +113,103 @@ struct tally {
     unsigned threads; /* started minus stopped */
 };
 
-static struct tally *tally_new(void)
+static struct receipts *receipts_new(void)
 {
-    struct tally *tally = rg_zalloc(sizeof(*tally));
+    struct receipts *receipts = rg_zalloc(sizeof(*receipts));
     pthread_condattr_t attr;
 
-    pthread_mutex_init(&tally->lock, NULL);
+    pthread_mutex_init(&receipts->lock, NULL);
     pthread_condattr_init(&attr);
     pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
-    pthread_cond_init(&tally->changed, &attr);
+    pthread_cond_init(&receipts->changed, &attr);
     pthread_condattr_destroy(&attr);
     for (int p = 0; p < PARTITIONS; p++)
-        tally->last[p] = -1;
-    return tally;
+        receipts->last[p] = -1;
+    return receipts;
 }
 
-static void tally_free(struct tally *tally)
+static void receipts_free(struct receipts *receipts)
 {
-    pthread_cond_destroy(&tally->changed);
-    pthread_mutex_destroy(&tally->lock);
-    rg_free(tally);
+    pthread_cond_destroy(&receipts->changed);
+    pthread_mutex_destroy(&receipts->lock);
+    rg_free(receipts);
 }
 
-static bool has_room(struct tally *tally)
+static bool has_room(struct receipts *receipts)
 {
-    if (tally->is_full)
+    if (receipts->is_full)
         return false;
-    if (tally->stalled_until_ms > 0) {
-        if (rg_clock_mono_ms() < tally->stalled_until_ms)
+    if (receipts->stalled_until_ms > 0) {
+        if (rg_clock_mono_ms() < receipts->stalled_until_ms)
             return false;
-        tally->stalled_until_ms = 0;
-    } else if (tally->stall_every > 0 && tally->total % tally->stall_every == 0) {
-        tally->stalled_until_ms = rg_clock_mono_ms() + 40;
+        receipts->stalled_until_ms = 0;
+    } else if (receipts->stall_every > 0 && receipts->total % receipts->stall_every == 0) {
+        receipts->stalled_until_ms = rg_clock_mono_ms() + 40;
         return false;
     }
     return true;
 }
 
-static int record(struct tally *tally, const struct rg_kafka_message *message, struct rg_why *why)
+static int record(struct receipts *receipts, const struct rg_kafka_message *message,
+                  struct rg_why *why)
 {
     char text[32];
     int number;
 
     if (message->event.n >= sizeof(text) || message->event.p[0] < '0' ||
         message->event.p[0] > '9') {
-        tally->bad++;
+        receipts->bad++;
         return rg_why_set(why, RG_ESYNTAX, "", "not a number");
     }
     memcpy(text, message->event.p, message->event.n);
     text[message->event.n] = '\0';
     number = atoi(text);
-    tally->is_disordered |= number <= tally->last[message->partition];
-    tally->last[message->partition] = number;
-    if (tally->seen[message->partition][number]++ == 0)
-        tally->distinct++;
+    receipts->is_disordered |= number <= receipts->last[message->partition];
+    receipts->last[message->partition] = number;
+    if (receipts->seen[message->partition][number]++ == 0)
+        receipts->distinct++;
     else
-        tally->repeated++;
-    tally->total++;
+        receipts->repeated++;
+    receipts->total++;
     return 0;
 }
 
 static int take(void *arg, const struct rg_kafka_message *message, struct rg_why *why)
 {
-    struct tally *tally = arg;
+    struct receipts *receipts = arg;
     int err = RG_EAGAIN;
 
-    pthread_mutex_lock(&tally->lock);
-    if (has_room(tally))
-        err = record(tally, message, why);
-    pthread_cond_broadcast(&tally->changed);
-    pthread_mutex_unlock(&tally->lock);
+    pthread_mutex_lock(&receipts->lock);
+    if (has_room(receipts))
+        err = record(receipts, message, why);
+    pthread_cond_broadcast(&receipts->changed);
+    pthread_mutex_unlock(&receipts->lock);
     return err;
 }
 
 static void thread_starts(void *arg)
 {
-    struct tally *tally = arg;
+    struct receipts *receipts = arg;
 
-    pthread_mutex_lock(&tally->lock);
-    tally->threads++;
-    pthread_mutex_unlock(&tally->lock);
+    pthread_mutex_lock(&receipts->lock);
+    receipts->threads++;
+    pthread_mutex_unlock(&receipts->lock);
 }
 
 static void thread_stops(void *arg)
 {
-    struct tally *tally = arg;
+    struct receipts *receipts = arg;
 
-    pthread_mutex_lock(&tally->lock);
-    tally->threads--;
-    pthread_mutex_unlock(&tally->lock);
+    pthread_mutex_lock(&receipts->lock);
+    receipts->threads--;
+    pthread_mutex_unlock(&receipts->lock);
 }
 
-static void set_full(struct tally *tally, bool is_full)
+static void set_full(struct receipts *receipts, bool is_full)
 {
-    pthread_mutex_lock(&tally->lock);
-    tally->is_full = is_full;
-    pthread_mutex_unlock(&tally->lock);
+    pthread_mutex_lock(&receipts->lock);
+    receipts->is_full = is_full;
+    pthread_mutex_unlock(&receipts->lock);
 }
 
 /* --------------------------------------------------------------------- members */
@@ -216,7 +217,8 @@ static void set_full(struct tally *tally, bool is_full)
 struct member {
     struct rg_kafka_settings settings;
     struct rg_consumer *consumer;
-    struct tally *tally;
+    struct rg_tally counts;
+    struct receipts *receipts;
 };
 
 static const char *group, *properties, *consume, *topics, *brokers;
@@ -236,16 +238,17 @@ static const char *fake_getenv(const char *name)
     return strcmp(name, "KAFKA_RESTART_DELAY_MS") == 0 ? "1000" : NULL;
 }
 
-static void member_start(struct member *m, struct tally *tally)
+static void member_start(struct member *m, struct receipts *receipts)
 {
     struct rg_problems problems = {0};
-    struct rg_consumer_sink sink = {take, thread_starts, thread_stops, tally};
+    struct rg_consumer_sink sink = {take, thread_starts, thread_stops, receipts};
 
-    m->tally = tally;
+    m->receipts = receipts;
     rg_options_parse(rg_kafka_options, rg_kafka_options_n, fake_getenv, &m->settings, &problems);
     rg_kafka_settings_check(&m->settings, &problems);
     assert_int_equal(problems.n, 0);
-    m->consumer = rg_consumer_start(&m->settings, &sink);
+    rg_tally_init(&m->counts);
+    m->consumer = rg_consumer_start(&m->settings, &sink, &m->counts);
 }
 
 static void member_stop(struct member *m)
@@ -253,7 +256,8 @@ static void member_stop(struct member *m)
     rg_consumer_quiesce(m->consumer);
     rg_consumer_stop(&m->consumer, 5000);
     assert_null(m->consumer);
-    assert_int_equal(m->tally->threads, 0);
+    assert_int_equal(m->receipts->threads, 0);
+    rg_tally_done(&m->counts);
     rg_options_done(rg_kafka_options, rg_kafka_options_n, &m->settings);
 }
 
@@ -272,22 +276,22 @@ static struct rg_consumer_status status_of(struct member *m)
 #define WAIT_FOR(m, condition)                                                                     \
     do {                                                                                           \
         uint64_t deadline_ms_ = rg_clock_mono_ms() + DEADLINE_MS;                                  \
-        pthread_mutex_lock(&(m)->tally->lock);                                                     \
+        pthread_mutex_lock(&(m)->receipts->lock);                                                  \
         while (!(condition) && rg_clock_mono_ms() < deadline_ms_)                                  \
-            wait_shortly((m)->tally);                                                              \
+            wait_shortly((m)->receipts);                                                           \
         bool holds_ = (condition);                                                                 \
-        pthread_mutex_unlock(&(m)->tally->lock);                                                   \
+        pthread_mutex_unlock(&(m)->receipts->lock);                                                \
         if (!holds_)                                                                               \
             fail_msg("not in time: %s", #condition);                                               \
     } while (0)
 
-static void wait_shortly(struct tally *tally)
+static void wait_shortly(struct receipts *receipts)
 {
     uint64_t until_ms = rg_clock_mono_ms() + 10;
     struct timespec until = {.tv_sec = (time_t)(until_ms / 1000),
                              .tv_nsec = (long)(until_ms % 1000) * 1000000L};
 
-    pthread_cond_timedwait(&tally->changed, &tally->lock, &until);
+    pthread_cond_timedwait(&receipts->changed, &receipts->lock, &until);
 }
 
 static void wait_for_partitions(struct member *m, unsigned n)
@@ -298,9 +302,9 @@ static void wait_for_partitions(struct member *m, unsigned n)
 /* All numbers from first on, in every partition, came; each once. */
 static void wait_for_numbers(struct member *m, unsigned n_per_partition)
 {
-    WAIT_FOR(m, m->tally->distinct >= n_per_partition * PARTITIONS);
-    assert_false(m->tally->is_disordered);
-    assert_int_equal(m->tally->repeated, 0);
+    WAIT_FOR(m, m->receipts->distinct >= n_per_partition * PARTITIONS);
+    assert_false(m->receipts->is_disordered);
+    assert_int_equal(m->receipts->repeated, 0);
 }
 
 /*
@@ -321,6 +325,7 @@ static bool is_exposed(struct member *m, const char *line)
 {
     RG_CLEANUP(rg_buf_done) struct rg_buf out = {0};
 
+    rg_tally_expose(&m->counts, &out);
     rg_consumer_expose(m->consumer, &out);
     rg_buf_add_char(&out, '\0');
     return strstr(out.p, line) != NULL;
@@ -334,14 +339,14 @@ static void new_group_starts_at_the_end_and_keeps_order(void **state)
 
     (void)state;
     send_numbers(5);
-    member_start(&m, tally_new());
+    member_start(&m, receipts_new());
     wait_for_partitions(&m, PARTITIONS);
     assert_true(status_of(&m).is_connected);
     send_numbers(1000);
     wait_for_numbers(&m, 1000);
     for (int p = 0; p < PARTITIONS; p++) {
-        assert_int_equal(m.tally->seen[p][4], 0);
-        assert_int_equal(m.tally->seen[p][5], 1);
+        assert_int_equal(m.receipts->seen[p][4], 0);
+        assert_int_equal(m.receipts->seen[p][5], 1);
     }
     WAIT_FOR(&m,
              is_exposed(&m, "rig_consumed_events_total{source=\"kafka\",topic=\"rig\"} 4000\n"));
@@ -349,43 +354,43 @@ static void new_group_starts_at_the_end_and_keeps_order(void **state)
                                "source=\"kafka\",topic=\"rig\"} 4000\n"));
     assert_true(is_exposed(&m, "rgate_kafka_assigned_partitions 4\n"));
     member_stop(&m);
-    tally_free(m.tally);
+    receipts_free(m.receipts);
 }
 
 static void restart_resumes_behind_what_was_handed_over(void **state)
 {
-    struct tally *tally = tally_new();
+    struct receipts *receipts = receipts_new();
     struct member m;
 
     (void)state;
-    member_start(&m, tally);
+    member_start(&m, receipts);
     wait_for_partitions(&m, PARTITIONS);
     send_numbers(10);
     wait_for_numbers(&m, 10);
     member_stop(&m);
 
     send_numbers(2);
-    member_start(&m, tally);
+    member_start(&m, receipts);
     wait_for_numbers(&m, 12);
     member_stop(&m);
-    tally_free(tally);
+    receipts_free(receipts);
 }
 
 static void position_of_a_new_group_outlives_a_member_that_read_nothing(void **state)
 {
-    struct tally *tally = tally_new();
+    struct receipts *receipts = receipts_new();
     struct member m;
 
     (void)state;
-    member_start(&m, tally);
+    member_start(&m, receipts);
     wait_for_partitions(&m, PARTITIONS);
     member_stop(&m);
 
     send_numbers(2);
-    member_start(&m, tally);
+    member_start(&m, receipts);
     wait_for_numbers(&m, 2);
     member_stop(&m);
-    tally_free(tally);
+    receipts_free(receipts);
 }
 
 static void bad_messages_are_skipped_and_counted(void **state)
@@ -393,7 +398,7 @@ static void bad_messages_are_skipped_and_counted(void **state)
     struct member m;
 
     (void)state;
-    member_start(&m, tally_new());
+    member_start(&m, receipts_new());
     wait_for_partitions(&m, PARTITIONS);
     send_numbers(1);
     send_text("rig", 0, "hello");
@@ -405,18 +410,18 @@ static void bad_messages_are_skipped_and_counted(void **state)
     assert_true(is_exposed(&m, "rig_consumed_events_total{source=\"kafka\",topic=\"rig\"} 10\n"));
     assert_true(is_exposed(&m, "rig_consumed_event_processing_duration_milliseconds_count{"
                                "source=\"kafka\",topic=\"rig\"} 8\n"));
-    assert_int_equal(m.tally->bad, 1);
+    assert_int_equal(m.receipts->bad, 1);
 
     /* A bad message at the very end is committed like a good one. */
     send_text("rig", 0, "hello");
-    WAIT_FOR(&m, m.tally->bad == 2);
+    WAIT_FOR(&m, m.receipts->bad == 2);
     member_stop(&m);
     send_numbers(1);
-    member_start(&m, m.tally);
+    member_start(&m, m.receipts);
     wait_for_numbers(&m, 3);
-    assert_int_equal(m.tally->bad, 2);
+    assert_int_equal(m.receipts->bad, 2);
     member_stop(&m);
-    tally_free(m.tally);
+    receipts_free(m.receipts);
 }
 
 static void full_sink_loses_and_reorders_nothing(void **state)
@@ -424,31 +429,31 @@ static void full_sink_loses_and_reorders_nothing(void **state)
     struct member m;
 
     (void)state;
-    member_start(&m, tally_new());
+    member_start(&m, receipts_new());
     wait_for_partitions(&m, PARTITIONS);
 
-    set_full(m.tally, true);
+    set_full(m.receipts, true);
     send_numbers(500);
-    WAIT_FOR(&m, status_of(&m).is_paused && m.consumer->is_paused);
+    WAIT_FOR(&m, status_of(&m).is_paused);
     send_numbers(500);
-    assert_int_equal(m.tally->total, 0);
-    set_full(m.tally, false);
+    assert_int_equal(m.receipts->total, 0);
+    set_full(m.receipts, false);
     wait_for_numbers(&m, 1000);
     WAIT_FOR(&m, !status_of(&m).is_paused);
 
-    pthread_mutex_lock(&m.tally->lock);
-    m.tally->stall_every = 97;
-    pthread_mutex_unlock(&m.tally->lock);
+    pthread_mutex_lock(&m.receipts->lock);
+    m.receipts->stall_every = 97;
+    pthread_mutex_unlock(&m.receipts->lock);
     send_numbers(500);
     wait_for_numbers(&m, 1500);
     member_stop(&m);
-    tally_free(m.tally);
+    receipts_free(m.receipts);
 }
 
 /* Sends while the second member joins, works and leaves; first and second stop at the end. */
 static void share_and_take_back(struct member *first, struct member *second)
 {
-    struct tally *a = tally_new(), *b = tally_new();
+    struct receipts *a = receipts_new(), *b = receipts_new();
 
     member_start(first, a);
     wait_for_partitions(first, PARTITIONS);
@@ -476,7 +481,7 @@ static void share_and_take_back(struct member *first, struct member *second)
 
 static unsigned times_seen(struct member *first, struct member *second, int partition, unsigned i)
 {
-    return first->tally->seen[partition][i] + second->tally->seen[partition][i];
+    return first->receipts->seen[partition][i] + second->receipts->seen[partition][i];
 }
 
 static void two_members_share_and_each_event_comes_once(void **state)
@@ -489,9 +494,9 @@ static void two_members_share_and_each_event_comes_once(void **state)
         for (unsigned i = 0; i < next_number[p]; i++)
             assert_int_equal(times_seen(&first, &second, p, i), 1);
     }
-    assert_false(first.tally->is_disordered || second.tally->is_disordered);
-    tally_free(first.tally);
-    tally_free(second.tally);
+    assert_false(first.receipts->is_disordered || second.receipts->is_disordered);
+    receipts_free(first.receipts);
+    receipts_free(second.receipts);
 }
 
 static void eager_members_share_and_lose_nothing(void **state)
@@ -506,8 +511,8 @@ static void eager_members_share_and_lose_nothing(void **state)
         for (unsigned i = 0; i < next_number[p]; i++)
             assert_true(times_seen(&first, &second, p, i) >= 1);
     }
-    tally_free(first.tally);
-    tally_free(second.tally);
+    receipts_free(first.receipts);
+    receipts_free(second.receipts);
 }
 
 static void kept_message_goes_to_the_new_owner_of_its_partition(void **state)
@@ -515,24 +520,24 @@ static void kept_message_goes_to_the_new_owner_of_its_partition(void **state)
     struct member full, second;
 
     (void)state;
-    member_start(&full, tally_new());
+    member_start(&full, receipts_new());
     wait_for_partitions(&full, PARTITIONS);
-    set_full(full.tally, true);
+    set_full(full.receipts, true);
     send_numbers(20);
-    WAIT_FOR(&full, full.consumer->is_paused);
+    WAIT_FOR(&full, status_of(&full).is_paused);
 
-    member_start(&second, tally_new());
+    member_start(&second, receipts_new());
     wait_for_partitions(&second, 2);
-    WAIT_FOR(&second, second.tally->distinct == 2 * 20);
-    assert_int_equal(full.tally->total, 0);
-    set_full(full.tally, false);
-    WAIT_FOR(&full, full.tally->distinct == 2 * 20);
-    assert_int_equal(full.tally->repeated + second.tally->repeated, 0);
-    assert_false(full.tally->is_disordered || second.tally->is_disordered);
+    WAIT_FOR(&second, second.receipts->distinct == 2 * 20);
+    assert_int_equal(full.receipts->total, 0);
+    set_full(full.receipts, false);
+    WAIT_FOR(&full, full.receipts->distinct == 2 * 20);
+    assert_int_equal(full.receipts->repeated + second.receipts->repeated, 0);
+    assert_false(full.receipts->is_disordered || second.receipts->is_disordered);
     member_stop(&full);
     member_stop(&second);
-    tally_free(full.tally);
-    tally_free(second.tally);
+    receipts_free(full.receipts);
+    receipts_free(second.receipts);
 }
 
 static void everybody_reads_everything_in_mode_all(void **state)
@@ -541,8 +546,8 @@ static void everybody_reads_everything_in_mode_all(void **state)
 
     (void)state;
     consume = "all";
-    member_start(&a, tally_new());
-    member_start(&b, tally_new());
+    member_start(&a, receipts_new());
+    member_start(&b, receipts_new());
     wait_for_partitions(&a, PARTITIONS);
     wait_for_partitions(&b, PARTITIONS);
     send_numbers(10);
@@ -550,8 +555,8 @@ static void everybody_reads_everything_in_mode_all(void **state)
     wait_for_numbers(&b, 10);
     member_stop(&a);
     member_stop(&b);
-    tally_free(a.tally);
-    tally_free(b.tally);
+    receipts_free(a.receipts);
+    receipts_free(b.receipts);
 }
 
 static void joins_when_a_broker_appears(void **state)
@@ -560,7 +565,7 @@ static void joins_when_a_broker_appears(void **state)
 
     (void)state;
     rd_kafka_mock_broker_set_down(rg_embedded_kafka_cluster(kafka), 1);
-    member_start(&m, tally_new());
+    member_start(&m, receipts_new());
     WAIT_FOR(&m, status_of(&m).last_error[0] != '\0');
     assert_false(status_of(&m).is_connected);
     rd_kafka_mock_broker_set_up(rg_embedded_kafka_cluster(kafka), 1);
@@ -570,7 +575,7 @@ static void joins_when_a_broker_appears(void **state)
     wait_for_numbers(&m, 1);
     assert_string_equal(status_of(&m).last_error, "");
     member_stop(&m);
-    tally_free(m.tally);
+    receipts_free(m.receipts);
 }
 
 static void lost_broker_is_noticed_and_stop_does_not_wait_for_it(void **state)
@@ -579,7 +584,7 @@ static void lost_broker_is_noticed_and_stop_does_not_wait_for_it(void **state)
     uint64_t started_ms;
 
     (void)state;
-    member_start(&m, tally_new());
+    member_start(&m, receipts_new());
     wait_for_partitions(&m, PARTITIONS);
     send_numbers(1);
     wait_for_numbers(&m, 1);
@@ -590,10 +595,11 @@ static void lost_broker_is_noticed_and_stop_does_not_wait_for_it(void **state)
     rg_consumer_quiesce(m.consumer);
     rg_consumer_stop(&m.consumer, 1000);
     assert_true(rg_clock_mono_ms() - started_ms < 4000);
-    assert_int_equal(m.tally->threads, 0);
+    assert_int_equal(m.receipts->threads, 0);
     rd_kafka_mock_broker_set_up(rg_embedded_kafka_cluster(kafka), 1);
+    rg_tally_done(&m.counts);
     rg_options_done(rg_kafka_options, rg_kafka_options_n, &m.settings);
-    tally_free(m.tally);
+    receipts_free(m.receipts);
 }
 
 static void stop_before_any_broker_answered_returns(void **state)
@@ -602,10 +608,10 @@ static void stop_before_any_broker_answered_returns(void **state)
 
     (void)state;
     brokers = "127.0.0.1:1";
-    member_start(&m, tally_new());
+    member_start(&m, receipts_new());
     WAIT_FOR(&m, status_of(&m).last_error[0] != '\0');
     member_stop(&m);
-    tally_free(m.tally);
+    receipts_free(m.receipts);
 }
 
 static void client_is_rebuilt_after_a_fatal_error(void **state)
@@ -613,7 +619,7 @@ static void client_is_rebuilt_after_a_fatal_error(void **state)
     struct member m;
 
     (void)state;
-    member_start(&m, tally_new());
+    member_start(&m, receipts_new());
     wait_for_partitions(&m, PARTITIONS);
     send_numbers(3);
     wait_for_numbers(&m, 3);
@@ -622,9 +628,9 @@ static void client_is_rebuilt_after_a_fatal_error(void **state)
     send_numbers(3);
     /* A client that failed commits no more, so what it had read since its last commit comes again.
      */
-    WAIT_FOR(&m, m.tally->distinct == 6 * PARTITIONS);
+    WAIT_FOR(&m, m.receipts->distinct == 6 * PARTITIONS);
     member_stop(&m);
-    tally_free(m.tally);
+    receipts_free(m.receipts);
 }
 
 static void missing_topic_does_not_stop_the_others(void **state)
@@ -635,16 +641,16 @@ static void missing_topic_does_not_stop_the_others(void **state)
     (void)state;
     topics = "other,rig";
     rd_kafka_mock_topic_set_error(cluster, "other", RD_KAFKA_RESP_ERR_UNKNOWN_TOPIC_OR_PART);
-    member_start(&m, tally_new());
+    member_start(&m, receipts_new());
     wait_for_partitions(&m, PARTITIONS);
     send_numbers(1);
     wait_for_numbers(&m, 1);
     rd_kafka_mock_topic_set_error(cluster, "other", RD_KAFKA_RESP_ERR_NO_ERROR);
     wait_for_partitions(&m, 2 * PARTITIONS);
     send_text("other", 2, "7000");
-    WAIT_FOR(&m, m.tally->seen[2][7000] == 1);
+    WAIT_FOR(&m, m.receipts->seen[2][7000] == 1);
     member_stop(&m);
-    tally_free(m.tally);
+    receipts_free(m.receipts);
 }
 
 struct delivery {
@@ -672,7 +678,7 @@ static void producer_delivers_and_answers_each_message_once(void **state)
     struct member m;
 
     (void)state;
-    member_start(&m, tally_new());
+    member_start(&m, receipts_new());
     wait_for_partitions(&m, PARTITIONS);
     producer = rg_producer_start(&m.settings, &why);
     assert_non_null(producer);
@@ -681,14 +687,14 @@ static void producer_delivers_and_answers_each_message_once(void **state)
     assert_int_equal(
         rg_producer_send(producer, "rig", RG_STR("hello"), RG_STR("2"), count_delivery, &delivery),
         0);
-    WAIT_FOR(&m, m.tally->distinct == 2);
-    assert_int_equal(m.tally->seen[1009084850u % PARTITIONS][1], 1);
-    assert_int_equal(m.tally->seen[613153351u % PARTITIONS][2], 1);
+    WAIT_FOR(&m, m.receipts->distinct == 2);
+    assert_int_equal(m.receipts->seen[1009084850u % PARTITIONS][1], 1);
+    assert_int_equal(m.receipts->seen[613153351u % PARTITIONS][2], 1);
     rg_producer_stop(&producer, 5000);
     assert_int_equal(atomic_load(&delivery.calls), 2);
     assert_int_equal(atomic_load(&delivery.good), 2);
     member_stop(&m);
-    tally_free(m.tally);
+    receipts_free(m.receipts);
 }
 
 static void producer_that_stops_without_broker_answers_all(void **state)

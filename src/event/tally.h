@@ -1,0 +1,24 @@
+/*
+ * tally.h - what became of the events that came in: the rig_consumed_* metrics.
+ *
+ * Every source counts here (a Kafka topic, an HTTP publisher), so that the families are the same
+ * whatever is configured (management-api.md 7.1).
+ *
+ * Thread: any registered with rcu.h.
+ */
+#pragma once
+
+#include "base/counter.h"
+
+struct rg_tally {
+    struct rg_family *consumed;  /* by source and topic: good and bad */
+    struct rg_family *failed;    /* by source and topic: could not be handled */
+    struct rg_family *duration;  /* by source and topic: of the good ones */
+    struct rg_family *forwarded; /* by event type: somebody wanted them */
+};
+
+void rg_tally_init(struct rg_tally *tally);
+void rg_tally_done(struct rg_tally *tally);
+
+/* Appends the four families. */
+void rg_tally_expose(const struct rg_tally *tally, struct rg_buf *out);

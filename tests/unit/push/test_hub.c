@@ -1,0 +1,1350 @@
+/*
+ * Two hubs on loops that the test runs itself, with the client API in front of them. Clients are
+ * socket pairs, events come in through dispatch, and time passes only where the test says so.
+ */
+#include <setjmp.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+
+#include <cmocka.h>
+
+#include "../event/fixture.h"
+#include "../net/peer.h"
+#include "base/alloc.h"
+#include "base/log.h"
+#include "base/rcu.h"
+#include "push/api.h"
+
+#define CHAT      "[{\"eventType\":\"chat.posted\"}]"
+#define BLUE      "[{\"eventType\":\"chat.posted\",\"oneOf\":[{\"room\":\"blue\"}]}]"
+#define RED       "[{\"eventType\":\"chat.posted\",\"oneOf\":[{\"room\":\"red\"}]}]"
+#define OTHER     "[{\"eventType\":\"other\"}]"
+#define LAST_PART "0\r\n\r\n"
+
+struct shard {
+    struct rg_reactor reactor;
+    struct rg_hub *hub;
+    struct rg_http_server *http;
+    struct rg_publish_endpoint publish;
+    struct rg_route routes[RG_API_ROUTES];
+};
+
+static struct rg_extractors *extractors;
+static struct rg_push *push;
+static struct shard shards[2];
+static struct rg_dispatcher *dispatcher;
+static struct peer peers[40];
+static size_t peers_n;
+static unsigned emptied;
+
+/* Things that happen in the same batch as the events put before and after them. */
+struct batch_item {
+    struct rg_inbox_item item;
+    struct peer *peer;
+};
+static struct batch_item batch_items[4];
+static size_t batch_items_n;
+
+/* ---- the stage ---- */
+
+static void settle(void *ctx)
+{
+    rg_hub_settle(ctx);
+}
+
+static void shard_init(unsigned id)
+{
+    struct shard *shard = &shards[id];
+
+    rg_reactor_init(&shard->reactor, id, (size_t)8 << 20);
+    shard->reactor.thread = pthread_self();
+    shard->hub = rg_hub_new(push, &shard->reactor);
+    shard->reactor.ctx = shard->hub;
+    shard->reactor.on_batch = settle;
+    rg_api_routes(shard->hub, &shard->publish, shard->routes);
+    shard->http = rg_http_server_new(&shard->reactor, &rg_http_default_settings, shard->routes,
+                                     RG_API_ROUTES);
+    shard->hub->http = shard->http;
+}
+
+static int setup(void **state)
+{
+    const struct rg_push_settings settings = {
+        .cors = "*",
+        .client_queue_bytes = 4096,
+        .heartbeat_ms = 15000,
+        .write_timeout_ms = 10000,
+        .longpoll_wait_ms = 5000,
+        .longpoll_idle_ms = 3600000,
+        .max_subscriptions = 1000,
+        .max_event_bytes = 1 << 20,
+    };
+
+    (void)state;
+    push = rg_push_new(&settings, extractors);
+    shard_init(0);
+    shard_init(1);
+    dispatcher = rg_dispatcher_new(push);
+    emptied = 0;
+    batch_items_n = 0;
+    return 0;
+}
+
+static void turn(void)
+{
+    for (int i = 0; i < 4; i++) {
+        peer_turn(&shards[0].reactor);
+        peer_turn(&shards[1].reactor);
+    }
+}
+
+static int teardown(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < peers_n; i++)
+        peer_close(&peers[i]);
+    peers_n = 0;
+    turn();
+    for (unsigned i = 0; i < 2; i++) {
+        rg_hub_kill_all(shards[i].hub);
+        rg_http_server_close_all(shards[i].http);
+    }
+    turn();
+    rg_dispatcher_free(&dispatcher);
+    for (unsigned i = 0; i < 2; i++) {
+        assert_int_equal(shards[i].hub->clients_n, 0);
+        assert_int_equal(shards[i].reactor.wheel.pending, 0);
+        assert_int_equal(rg_index_memberships(shards[i].hub->index), 0);
+        assert_int_equal(rg_counters_get(shards[i].hub->counters, RG_HUB_SUBSCRIPTIONS), 0);
+        rg_http_server_free(&shards[i].http);
+        rg_hub_free(&shards[i].hub);
+        rg_reactor_done(&shards[i].reactor);
+    }
+    assert_int_equal(rg_interest_count(push->interest), 0);
+    rg_push_free(&push);
+    rg_rcu_barrier();
+    return 0;
+}
+
+static void pass(uint64_t ms)
+{
+    peer_let_pass(&shards[0].reactor, ms);
+    peer_let_pass(&shards[1].reactor, ms);
+    turn();
+}
+
+static uint64_t ends(enum rg_end end)
+{
+    return rg_counters_get(shards[0].hub->counters, RG_HUB_ENDS + (size_t)end);
+}
+
+static size_t clients(void)
+{
+    return shards[0].hub->clients_n;
+}
+
+/* ---- clients ---- */
+
+/* A new connection; it lives until the end of the test, and its place does not move. */
+static struct peer *connect_to(unsigned shard, int send_buffer)
+{
+    int theirs;
+
+    assert_true(peers_n < RG_COUNT_OF(peers));
+    peers[peers_n] = peer_open(&theirs, send_buffer);
+    rg_http_server_accept(shards[shard].http, theirs);
+    return &peers[peers_n++];
+}
+
+static void say(struct peer *peer, const char *text)
+{
+    peer_put(peer, text, strlen(text));
+    turn();
+}
+
+static const char *hear(struct peer *peer)
+{
+    do
+        turn();
+    while (peer_take(peer, SIZE_MAX) > 0);
+    *rg_buf_reserve(&peer->got, 1) = '\0';
+    return peer->got.p;
+}
+
+/* Reads what came and forgets it. */
+static void forget(struct peer *peer)
+{
+    hear(peer);
+    peer_forget(peer);
+}
+
+static void hang_up(struct peer *peer)
+{
+    close(peer->fd);
+    peer->fd = -1;
+}
+
+/* A request line with the subscriptions in the query, and the fields behind it. */
+static void request(struct peer *peer, const char *path, const char *subscriptions,
+                    const char *version, const char *fields)
+{
+    struct rg_buf text = {0};
+
+    rg_buf_addf(&text, "GET /_rig/v1/connection/%s", path);
+    if (subscriptions != NULL) {
+        rg_buf_add_c(&text, "?subscriptions=");
+        for (const char *p = subscriptions; *p != '\0'; p++)
+            rg_buf_addf(&text, "%%%02x", (unsigned char)*p);
+    }
+    rg_buf_addf(&text, " HTTP/%s\r\nhost: h\r\n%s\r\n", version, fields);
+    rg_buf_add_char(&text, '\0');
+    say(peer, text.p);
+    rg_buf_done(&text);
+}
+
+static struct peer *sse_with(const char *subscriptions, int send_buffer)
+{
+    struct peer *peer = connect_to(0, send_buffer);
+
+    request(peer, "sse", subscriptions, "1.1", "");
+    hear(peer);
+    assert_true(peer_has(peer, "HTTP/1.1 200 OK\r\n"));
+    assert_true(peer_has(peer, "event: rig.subscriptions_set\n"));
+    return peer;
+}
+
+static struct peer *sse(const char *subscriptions)
+{
+    return sse_with(subscriptions, 0);
+}
+
+static struct peer *ws_with(const char *subscriptions, int send_buffer)
+{
+    struct peer *peer = connect_to(0, send_buffer);
+
+    request(peer, "ws", subscriptions, "1.1",
+            "connection: upgrade\r\nupgrade: websocket\r\nsec-websocket-version: 13\r\n"
+            "sec-websocket-key: dGhlIHNhbXBsZSBub25jZQ==\r\n");
+    hear(peer);
+    assert_true(peer_has(peer, "HTTP/1.1 101 Switching Protocols\r\n"));
+    assert_true(peer_has(peer, "rig.subscriptions_set"));
+    return peer;
+}
+
+static struct peer *ws(const char *subscriptions)
+{
+    return ws_with(subscriptions, 0);
+}
+
+/* Sends a frame; masked with zeroes the payload stays as it is. */
+static void ws_send(struct peer *peer, unsigned char first, const char *payload, size_t n)
+{
+    char header[6] = {(char)first, (char)(0x80 | n), 0, 0, 0, 0};
+
+    peer_put(peer, header, sizeof(header));
+    peer_put(peer, payload, n);
+    turn();
+}
+
+/* The value of a cookie, or of connection_token, that stands in what peer got. */
+static const char *find_value(struct peer *peer, const char *before, char end)
+{
+    static char value[2][256];
+    static unsigned use;
+    char *to = value[use++ % 2];
+    const char *p = strstr(hear(peer), before);
+    size_t n = 0;
+
+    assert_non_null(p);
+    p += strlen(before);
+    while (p[n] != end) {
+        assert_true(n < sizeof(value[0]) - 1);
+        to[n] = p[n];
+        n++;
+    }
+    to[n] = '\0';
+    return to;
+}
+
+static const char *sse_token(struct peer *peer)
+{
+    return find_value(peer, "\"connection_token\":\"", '"');
+}
+
+/* Sets the subscriptions of a connection by another one; returns that one. */
+static struct peer *subscribe(unsigned shard, const char *token, const char *subscriptions)
+{
+    struct peer *peer = connect_to(shard, 0);
+    struct rg_buf text = {0};
+
+    rg_buf_addf(&text,
+                "PUT /_rig/v1/connection/sse/%s/subscriptions HTTP/1.1\r\nhost: h\r\n"
+                "content-type: application/json\r\ncontent-length: %zu\r\n\r\n"
+                "{\"subscriptions\":%s}",
+                token, strlen(subscriptions) + strlen("{\"subscriptions\":}"), subscriptions);
+    rg_buf_add_char(&text, '\0');
+    peer_put(peer, text.p, text.n - 1);
+    rg_buf_done(&text);
+    return peer;
+}
+
+/* Long polling: the first request, and those that follow with both cookies. */
+static struct peer *longpoll(const char *subscriptions)
+{
+    struct peer *peer = connect_to(0, 0);
+
+    request(peer, "longpolling", subscriptions, "1.1", "");
+    hear(peer);
+    assert_true(peer_has(peer, "\r\n\r\n\"ok\""));
+    return peer;
+}
+
+static void poll_with(struct peer *peer, const char *token, const char *last_id)
+{
+    char fields[600];
+
+    snprintf(fields, sizeof(fields), "cookie: connection_token=%s; last_event_id=\"%s\"\r\n", token,
+             last_id);
+    request(peer, "longpolling", NULL, "1.1", fields);
+}
+
+/* ---- events ---- */
+
+static int dispatch(struct rg_dispatcher *d, const char *type, const char *id, const char *room,
+                    size_t padding)
+{
+    static const struct rg_origin origin = {RG_SOURCE_HTTP, 0, -1, -1, -1};
+    struct rg_buf text = {0};
+
+    rg_buf_addf(&text,
+                "{\"specversion\":\"0.2\",\"type\":\"%s\",\"source\":\"/t\",\"id\":\"%s\","
+                "\"data\":{\"room\":\"%s\",\"author\":\"ada\",\"padding\":\"%*s\"}}",
+                type, id, room, (int)padding, "");
+    int err = rg_dispatch(d, rg_buf_str(&text), &origin, NULL, NULL);
+    rg_buf_done(&text);
+    return err;
+}
+
+/* Puts an event into the inboxes, without a turn. */
+static void put_event(const char *id, const char *room, size_t padding)
+{
+    assert_int_equal(dispatch(dispatcher, "chat.posted", id, room, padding), 0);
+}
+
+static void event(const char *id, const char *room)
+{
+    put_event(id, room, 0);
+    turn();
+}
+
+/* How often the event with this id stands in what peer got. */
+static size_t times(struct peer *peer, const char *id)
+{
+    char part[64];
+
+    snprintf(part, sizeof(part), "\"id\":\"%s\"", id);
+    hear(peer);
+    return peer_count(peer, part);
+}
+
+static void assert_ended(struct peer *peer)
+{
+    hear(peer);
+    assert_true(peer->has_seen_end);
+}
+
+/* What peer got ends with these bytes. */
+static void assert_tail(struct peer *peer, struct rg_str tail)
+{
+    hear(peer);
+    assert_true(peer->got.n >= tail.n);
+    assert_memory_equal(peer->got.p + peer->got.n - tail.n, tail.p, tail.n);
+}
+
+static void in_this_batch(rg_inbox_fn *run, struct peer *peer)
+{
+    struct batch_item *item = &batch_items[batch_items_n++];
+
+    assert_true(batch_items_n <= RG_COUNT_OF(batch_items));
+    item->peer = peer;
+    rg_reactor_post(&shards[0].reactor, &item->item, run, 0);
+}
+
+/* The loop cannot have seen this when the events behind it are delivered. */
+static void hang_up_now(struct rg_inbox_item *item, void *ctx)
+{
+    (void)ctx;
+    hang_up(RG_CONTAINER_OF(item, struct batch_item, item)->peer);
+}
+
+/* ---- what reaches whom ---- */
+
+static void an_event_reaches_exactly_the_matching_clients_once(void **state)
+{
+    struct peer *all = sse(CHAT), *blue = sse(BLUE), *red = sse(RED), *other = sse(OTHER);
+    struct peer *none = sse(NULL), *ws_blue = ws(BLUE), *ws_red = ws(RED);
+
+    (void)state;
+    event("e1", "blue");
+    assert_int_equal(times(all, "e1"), 1);
+    assert_int_equal(times(blue, "e1"), 1);
+    assert_int_equal(times(ws_blue, "e1"), 1);
+    assert_int_equal(times(red, "e1"), 0);
+    assert_int_equal(times(ws_red, "e1"), 0);
+    assert_int_equal(times(other, "e1"), 0);
+    assert_int_equal(times(none, "e1"), 0);
+
+    event("e2", "red");
+    assert_int_equal(times(all, "e2"), 1);
+    assert_int_equal(times(blue, "e2"), 0);
+    assert_int_equal(times(red, "e2"), 1);
+    assert_int_equal(times(ws_red, "e2"), 1);
+    assert_int_equal(rg_counters_get(shards[0].hub->counters, RG_HUB_EVENTS), 2);
+    assert_int_equal(rg_counters_get(shards[0].hub->counters, RG_HUB_DELIVERIES + RG_SSE), 4);
+    assert_int_equal(rg_counters_get(shards[0].hub->counters, RG_HUB_DELIVERIES + RG_WS), 2);
+}
+
+static void several_matching_subscriptions_deliver_once(void **state)
+{
+    struct peer *peer = sse("[{\"eventType\":\"chat.posted\"},{\"eventType\":\"chat.posted\","
+                            "\"oneOf\":[{\"room\":\"blue\"},{\"author\":\"ada\"},"
+                            "{\"room\":\"blue\",\"author\":\"ada\"}]}]");
+
+    (void)state;
+    event("e1", "blue");
+    event("e1", "blue");
+    assert_int_equal(times(peer, "e1"), 2);
+}
+
+static void an_event_that_nobody_wants_goes_nowhere(void **state)
+{
+    (void)state;
+    sse(RED);
+    event("e1", "blue");
+    assert_int_equal(rg_counters_get(shards[0].hub->counters, RG_HUB_EVENTS), 0);
+    assert_int_equal(rg_counters_get(shards[1].hub->counters, RG_HUB_EVENTS), 0);
+}
+
+static void only_the_reactors_that_want_an_event_get_it(void **state)
+{
+    struct peer *far = connect_to(1, 0);
+    struct peer *near = sse(RED);
+
+    (void)state;
+    request(far, "sse", BLUE, "1.1", "");
+    event("e1", "blue");
+    assert_int_equal(times(far, "e1"), 1);
+    assert_int_equal(times(near, "e1"), 0);
+    assert_int_equal(rg_counters_get(shards[0].hub->counters, RG_HUB_EVENTS), 0);
+    assert_int_equal(rg_counters_get(shards[1].hub->counters, RG_HUB_EVENTS), 1);
+}
+
+static void events_of_one_batch_arrive_in_order_with_one_write(void **state)
+{
+    struct peer *peer = sse(CHAT);
+    uint64_t before = rg_counters_get(shards[0].hub->counters, RG_HUB_WRITES);
+    char id[16];
+    const char *at;
+
+    (void)state;
+    for (int i = 0; i < 10; i++) {
+        snprintf(id, sizeof(id), "n%d", i);
+        put_event(id, "blue", 0);
+    }
+    at = hear(peer);
+    for (int i = 0; i < 10; i++) {
+        snprintf(id, sizeof(id), "\"n%d\"", i);
+        at = strstr(at, id);
+        assert_non_null(at);
+    }
+    assert_int_equal(rg_counters_get(shards[0].hub->counters, RG_HUB_WRITES), before + 1);
+}
+
+static void a_posted_event_reaches_a_subscriber(void **state)
+{
+    static const char body[] =
+        "{\"specversion\":\"0.2\",\"type\":\"chat.posted\",\"source\":\"/t\",\"id\":\"p1\"}";
+    struct peer *subscriber = sse(CHAT), *publisher = connect_to(1, 0);
+    char text[300];
+
+    (void)state;
+    snprintf(text, sizeof(text),
+             "POST /_rig/v1/events HTTP/1.1\r\nhost: h\r\ncontent-type: application/json\r\n"
+             "content-length: %zu\r\n\r\n%s",
+             strlen(body), body);
+    say(publisher, text);
+    hear(publisher);
+    assert_true(peer_has(publisher, "HTTP/1.1 202 Accepted\r\n"));
+    assert_int_equal(times(subscriber, "p1"), 1);
+}
+
+static void an_inbox_without_room_refuses_and_nothing_happens(void **state)
+{
+    struct peer *peer = sse(CHAT);
+    struct peer *far = connect_to(1, 0);
+
+    (void)state;
+    request(far, "sse", CHAT, "1.1", "");
+    shards[0].reactor.inbox.max_bytes = 100;
+    put_event("e1", "blue", 0);
+    assert_int_equal(dispatch(dispatcher, "chat.posted", "e2", "blue", 0), RG_EAGAIN);
+    turn();
+    put_event("e3", "blue", 0);
+    assert_int_equal(times(peer, "e1") + times(peer, "e3"), 2);
+    assert_int_equal(times(peer, "e2"), 0);
+    assert_int_equal(times(far, "e2"), 0);
+}
+
+/* ---- the bytes on each transport ---- */
+
+static void an_http_1_0_client_gets_the_stream_without_chunks(void **state)
+{
+    struct peer *peer = connect_to(0, 0);
+
+    (void)state;
+    request(peer, "sse", CHAT, "1.0", "");
+    hear(peer);
+    assert_false(peer_has(peer, "transfer-encoding"));
+    assert_true(peer_has(peer, "\r\n\r\nevent: rig.connection.create\ndata: {"));
+    forget(peer);
+    event("e1", "blue");
+    hear(peer);
+    assert_memory_equal(peer->got.p, "event: chat.posted\ndata: {", 26);
+    assert_tail(peer, RG_STR("}\n\n"));
+}
+
+static void a_websocket_frame_has_exactly_the_event(void **state)
+{
+    struct peer *peer = ws(CHAT);
+    static const char body[] =
+        "{\"specversion\":\"0.2\",\"type\":\"chat.posted\",\"source\":\"/t\","
+        "\"id\":\"e1\",\"data\":{\"room\":\"blue\",\"author\":\"ada\","
+        "\"padding\":\"\"}}";
+
+    (void)state;
+    forget(peer);
+    event("e1", "blue");
+    hear(peer);
+    assert_int_equal(peer->got.n, 2 + sizeof(body) - 1);
+    assert_int_equal((unsigned char)peer->got.p[0], 0x81);
+    assert_int_equal((unsigned char)peer->got.p[1], sizeof(body) - 1);
+    assert_memory_equal(peer->got.p + 2, body, sizeof(body) - 1);
+}
+
+static void what_an_sse_client_sends_means_nothing(void **state)
+{
+    struct peer *peer = sse(CHAT);
+
+    (void)state;
+    say(peer, "GET / HTTP/1.1\r\n\r\n");
+    event("e1", "blue");
+    assert_int_equal(times(peer, "e1"), 1);
+    assert_int_equal(peer_count(peer, "HTTP/1.1"), 1);
+}
+
+static void a_websocket_client_that_pings_gets_its_pong(void **state)
+{
+    struct peer *peer = ws(CHAT);
+
+    (void)state;
+    forget(peer);
+    ws_send(peer, 0x89, "hi", 2);
+    ws_send(peer, 0x89, "", 0);
+    assert_tail(peer, RG_STR("\x8a\x02hi\x8a\x00"));
+    assert_int_equal(clients(), 1);
+}
+
+static void a_websocket_client_that_talks_is_closed(void **state)
+{
+    struct peer *peer = ws(CHAT);
+
+    (void)state;
+    forget(peer);
+    ws_send(peer, 0x81, "hi", 2);
+    hear(peer);
+    assert_memory_equal(peer->got.p, "\x88\x43\x03\xe8This WebSocket endpoint cannot", 34);
+    assert_int_equal(ends(RG_END_POLICY), 1);
+    /* It gets no more events, and its own close frame ends the matter. */
+    event("e1", "blue");
+    assert_int_equal(times(peer, "e1"), 0);
+    ws_send(peer, 0x88, "\x03\xe8", 2);
+    assert_ended(peer);
+    assert_int_equal(clients(), 0);
+}
+
+static void a_websocket_client_that_closes_gets_its_code_back(void **state)
+{
+    struct peer *peer = ws(CHAT);
+
+    (void)state;
+    forget(peer);
+    ws_send(peer, 0x88, "\x0f\xa1mine", 6);
+    assert_tail(peer, RG_STR("\x88\x02\x0f\xa1"));
+    assert_ended(peer);
+    assert_int_equal(ends(RG_END_PEER_CLOSE), 1);
+    assert_int_equal(clients(), 0);
+}
+
+static void a_websocket_client_that_does_not_answer_our_close_is_left(void **state)
+{
+    struct peer *peer = ws(CHAT);
+
+    (void)state;
+    ws_send(peer, 0x81, "hi", 2);
+    assert_int_equal(clients(), 1);
+    pass(3000);
+    assert_int_equal(clients(), 0);
+    assert_ended(peer);
+}
+
+static void a_refused_websocket_client_is_opened_and_closed(void **state)
+{
+    struct peer *peer = connect_to(0, 0);
+
+    (void)state;
+    request(peer, "ws", "[{}]", "1.1",
+            "connection: upgrade\r\nupgrade: websocket\r\nsec-websocket-version: 13\r\n"
+            "sec-websocket-key: dGhlIHNhbXBsZSBub25jZQ==\r\n");
+    assert_tail(peer, RG_STR("\r\n\r\n\x88\x0e\x03\xe8"
+                             "Bad request."));
+    assert_int_equal(ends(RG_END_REFUSED), 1);
+    ws_send(peer, 0x88, "", 0);
+    assert_ended(peer);
+}
+
+/* ---- slow and broken clients ---- */
+
+/* Sends events of 1000 bytes until slow is dropped; fast reads along. Returns how many. */
+static int flood(struct peer *fast)
+{
+    char id[16];
+    int n = 0;
+
+    while (ends(RG_END_SLOW) == 0) {
+        assert_true(n < 1000);
+        snprintf(id, sizeof(id), "f%d", n++);
+        put_event(id, "blue", 1000);
+        hear(fast);
+    }
+    for (int i = 0; i < n; i++) {
+        snprintf(id, sizeof(id), "f%d", i);
+        assert_int_equal(times(fast, id), 1);
+    }
+    return n;
+}
+
+static void a_slow_sse_client_is_dropped_with_a_goodbye(void **state)
+{
+    struct peer *fast = sse(CHAT), *slow = sse_with(CHAT, 4096);
+
+    (void)state;
+    flood(fast);
+    assert_int_equal(clients(), 2);
+    /* It reads on: the event that was cut off, then why, then the end of the body. */
+    assert_tail(slow,
+                RG_STR("\n\n\r\n27\r\n: closed: the client reads too slowly\n\n\r\n" LAST_PART));
+    assert_ended(slow);
+    assert_int_equal(clients(), 1);
+    event("after", "blue");
+    assert_int_equal(times(fast, "after"), 1);
+}
+
+static void a_slow_websocket_client_is_dropped_with_a_goodbye(void **state)
+{
+    struct peer *fast = ws(CHAT), *slow = ws_with(CHAT, 4096);
+
+    (void)state;
+    flood(fast);
+    assert_tail(slow, RG_STR("}}\x88\x1e\x03\xf0The client reads too slowly."));
+    ws_send(slow, 0x88, "\x03\xf0", 2);
+    assert_ended(slow);
+    assert_int_equal(clients(), 1);
+}
+
+static void a_slow_client_that_reads_no_more_is_cut_without_one(void **state)
+{
+    struct peer *fast = sse(CHAT);
+
+    (void)state;
+    sse_with(CHAT, 4096);
+    flood(fast);
+    pass(10000);
+    assert_int_equal(clients(), 1);
+}
+
+/* More than the queue holds in one batch is no fault of a client whose socket takes it. */
+static void a_batch_longer_than_the_queue_is_no_reason_to_drop(void **state)
+{
+    struct peer *peer = sse(CHAT);
+    char id[16];
+
+    (void)state;
+    for (int i = 0; i < 50; i++) {
+        snprintf(id, sizeof(id), "b%d", i);
+        put_event(id, "blue", 1500);
+    }
+    for (int i = 0; i < 50; i++) {
+        snprintf(id, sizeof(id), "b%d", i);
+        assert_int_equal(times(peer, id), 1);
+    }
+    assert_int_equal(ends(RG_END_SLOW), 0);
+}
+
+static void an_event_longer_than_the_queue_fits_an_empty_one(void **state)
+{
+    struct peer *peer = sse(CHAT);
+
+    (void)state;
+    put_event("long", "blue", 200000);
+    assert_int_equal(times(peer, "long"), 1);
+    assert_int_equal(ends(RG_END_SLOW), 0);
+}
+
+static void a_client_may_break_in_the_middle_of_a_fan_out(void **state)
+{
+    struct peer *first = sse(CHAT), *broken = sse(CHAT), *ws_broken = ws(CHAT), *last = sse(CHAT);
+    char id[16];
+
+    (void)state;
+    in_this_batch(hang_up_now, broken);
+    in_this_batch(hang_up_now, ws_broken);
+    /* The queue overflows within the batch, so that the fan-out itself writes. */
+    for (int i = 0; i < 5; i++) {
+        snprintf(id, sizeof(id), "b%d", i);
+        put_event(id, "blue", 3000);
+    }
+    for (int i = 0; i < 5; i++) {
+        snprintf(id, sizeof(id), "b%d", i);
+        assert_int_equal(times(first, id), 1);
+        assert_int_equal(times(last, id), 1);
+    }
+    assert_int_equal(clients(), 2);
+    assert_int_equal(ends(RG_END_PEER), 2);
+    event("after", "blue");
+    assert_int_equal(times(first, "after") + times(last, "after"), 2);
+}
+
+static void a_client_that_closes_is_forgotten(void **state)
+{
+    struct peer *a = sse(CHAT), *b = ws(CHAT);
+
+    (void)state;
+    hang_up(a);
+    hang_up(b);
+    turn();
+    assert_int_equal(clients(), 0);
+    assert_int_equal(ends(RG_END_PEER), 2);
+    event("e1", "blue");
+    assert_int_equal(rg_counters_get(shards[0].hub->counters, RG_HUB_EVENTS), 0);
+}
+
+static void kill_all_now(struct rg_inbox_item *item, void *ctx)
+{
+    (void)item;
+    rg_hub_kill_all(ctx);
+}
+
+static void clients_that_a_fan_out_has_ended_may_be_killed_before_the_batch_ends(void **state)
+{
+    struct peer *broken = sse(CHAT);
+
+    (void)state;
+    in_this_batch(hang_up_now, broken);
+    put_event("e1", "blue", 3000);
+    put_event("e2", "blue", 3000);
+    in_this_batch(kill_all_now, NULL);
+    turn();
+    assert_int_equal(clients(), 0);
+}
+
+/* The queue is too small for the first words, and the socket is broken already. */
+static void a_client_may_break_before_its_first_words(void **state)
+{
+    static const char text[] = "GET /_rig/v1/connection/sse?subscriptions=%5b%7b%22eventType%22:"
+                               "%22chat.posted%22%7d%5d HTTP/1.1\r\nhost: h\r\n\r\n";
+    struct peer *peer = connect_to(0, 0);
+
+    (void)state;
+    push->settings.client_queue_bytes = 100;
+    peer_put(peer, text, strlen(text));
+    hang_up(peer);
+    turn();
+    assert_int_equal(clients(), 0);
+    event("e1", "blue");
+    assert_int_equal(rg_interest_count(push->interest), 0);
+}
+
+/* ---- time ---- */
+
+static void heartbeats_come_every_interval(void **state)
+{
+    struct peer *a = sse(CHAT), *b = ws(NULL);
+
+    (void)state;
+    forget(a);
+    forget(b);
+    peer_move_time(&shards[0].reactor, 14000);
+    hear(a);
+    assert_int_equal(a->got.n, 0);
+    pass(1000);
+    hear(a);
+    hear(b);
+    assert_int_equal(a->got.n, 18);
+    assert_memory_equal(a->got.p, "d\r\n: heartbeat\n\n\r\n", 18);
+    assert_int_equal(b->got.n, 2);
+    assert_memory_equal(b->got.p, "\x89\x00", 2);
+    pass(15000);
+    assert_int_equal(peer_count(a, ": heartbeat"), 1);
+    hear(a);
+    assert_int_equal(peer_count(a, ": heartbeat"), 2);
+    /* Missing pongs have no consequence. */
+    for (int i = 0; i < 10; i++)
+        pass(15000);
+    assert_int_equal(clients(), 2);
+}
+
+/* Fills a client's socket until something waits in its queue. */
+static void stall(void)
+{
+    put_event("stall", "blue", 60000);
+    turn();
+}
+
+static void a_client_that_takes_no_byte_is_cut_at_the_deadline(void **state)
+{
+    struct peer *peer = sse_with(CHAT, 4096);
+
+    (void)state;
+    stall();
+    peer_move_time(&shards[0].reactor, 9900);
+    assert_int_equal(clients(), 1);
+    pass(100);
+    assert_int_equal(ends(RG_END_STALLED), 1);
+    pass(0);
+    assert_int_equal(clients(), 0);
+    hear(peer);
+    assert_true(peer->has_seen_end);
+}
+
+static void a_client_that_takes_a_little_is_not_cut(void **state)
+{
+    struct peer *peer = sse_with(CHAT, 4096);
+
+    (void)state;
+    stall();
+    for (int i = 0; i < 5; i++) {
+        peer_move_time(&shards[0].reactor, 9000);
+        assert_true(peer_take(peer, 6000) > 0);
+        turn();
+    }
+    assert_int_equal(clients(), 1);
+    assert_int_equal(times(peer, "stall"), 1);
+    assert_int_equal(ends(RG_END_STALLED), 0);
+    /* Now that all is out there is no deadline, but heartbeats. */
+    pass(15000);
+    assert_int_equal(clients(), 1);
+}
+
+/* ---- changing subscriptions ---- */
+
+static void replaced_subscriptions_take_effect_between_two_events(void **state)
+{
+    struct peer *peer = sse(BLUE), *change;
+
+    (void)state;
+    event("b1", "blue");
+    event("r1", "red");
+    change = subscribe(0, sse_token(peer), RED);
+    hear(change);
+    assert_true(peer_has(change, "HTTP/1.1 204 No Content\r\n"));
+    event("b2", "blue");
+    event("r2", "red");
+    assert_int_equal(times(peer, "b1"), 1);
+    assert_int_equal(times(peer, "r1"), 0);
+    assert_int_equal(times(peer, "b2"), 0);
+    assert_int_equal(times(peer, "r2"), 1);
+    assert_int_equal(peer_count(peer, "event: rig.subscriptions_set"), 2);
+}
+
+static void an_event_that_old_and_new_subscriptions_match_is_never_lost(void **state)
+{
+    struct peer *peer = sse(BLUE);
+    char id[16], token[256];
+
+    (void)state;
+    snprintf(token, sizeof(token), "%s", sse_token(peer));
+    for (int i = 0; i < 30; i++) {
+        snprintf(id, sizeof(id), "x%d", i);
+        put_event(id, "blue", 0);
+        struct peer *change = subscribe((unsigned)i % 2, token, i % 2 == 0 ? CHAT : BLUE);
+        snprintf(id, sizeof(id), "y%d", i);
+        put_event(id, "blue", 0);
+        hear(change);
+        assert_true(peer_has(change, "HTTP/1.1 204 "));
+    }
+    for (int i = 0; i < 30; i++) {
+        snprintf(id, sizeof(id), "x%d", i);
+        assert_int_equal(times(peer, id), 1);
+        snprintf(id, sizeof(id), "y%d", i);
+        assert_int_equal(times(peer, id), 1);
+    }
+}
+
+static void a_change_may_come_by_way_of_another_reactor(void **state)
+{
+    struct peer *peer = sse(NULL), *change = subscribe(1, sse_token(peer), BLUE);
+
+    (void)state;
+    hear(change);
+    assert_true(peer_has(change, "HTTP/1.1 204 "));
+    event("e1", "blue");
+    assert_int_equal(times(peer, "e1"), 1);
+}
+
+static void the_token_of_a_client_that_is_gone_gets_410(void **state)
+{
+    struct peer *peer = sse(NULL), *change;
+    char token[256];
+
+    (void)state;
+    snprintf(token, sizeof(token), "%s", sse_token(peer));
+    hang_up(peer);
+    turn();
+    /* Somebody else has its place now. */
+    peer = sse(NULL);
+    assert_int_equal(clients(), 1);
+    for (unsigned shard = 0; shard < 2; shard++) {
+        change = subscribe(shard, token, CHAT);
+        hear(change);
+        assert_true(peer_has(change, "HTTP/1.1 410 Gone\r\n"));
+    }
+    event("e1", "blue");
+    assert_int_equal(times(peer, "e1"), 0);
+}
+
+/* ---- long polling ---- */
+
+static void a_poll_gets_what_is_new_since_the_last_one(void **state)
+{
+    struct peer *peer = longpoll(CHAT);
+    char token[256];
+
+    (void)state;
+    snprintf(token, sizeof(token), "%s", find_value(peer, "connection_token=", ';'));
+    peer_forget(peer);
+    event("e1", "blue");
+    poll_with(peer, token, "first_event");
+    assert_int_equal(times(peer, "e1"), 1);
+    assert_true(peer_has(peer, "rig.connection.create"));
+    assert_true(peer_has(peer, "rig.subscriptions_set"));
+    assert_true(peer_has(peer, "set-cookie: last_event_id=\"e1\"; path=/; HttpOnly\r\n"));
+    peer_forget(peer);
+
+    event("e2", "blue");
+    event("e3", "blue");
+    poll_with(peer, token, "e1");
+    hear(peer);
+    assert_non_null(strstr(peer->got.p, "{\"last_event_id\":\"e3\",\"events\":[{"));
+    assert_int_equal(times(peer, "e1"), 0);
+    assert_int_equal(times(peer, "e2"), 1);
+    assert_int_equal(times(peer, "e3"), 1);
+}
+
+static void a_waiting_poll_is_answered_when_an_event_comes(void **state)
+{
+    struct peer *peer = longpoll(CHAT), *second = connect_to(1, 0);
+    char token[256];
+
+    (void)state;
+    snprintf(token, sizeof(token), "%s", find_value(peer, "connection_token=", ';'));
+    event("e1", "blue");
+    peer_forget(peer);
+    poll_with(peer, token, "e1");
+    poll_with(second, token, "e1");
+    hear(peer);
+    assert_int_equal(peer->got.n, 0);
+    event("e2", "blue");
+    assert_int_equal(times(peer, "e2"), 1);
+    assert_int_equal(times(second, "e2"), 1);
+}
+
+static void a_poll_without_events_is_answered_after_a_while(void **state)
+{
+    struct peer *peer = longpoll(CHAT);
+    char token[256];
+
+    (void)state;
+    snprintf(token, sizeof(token), "%s", find_value(peer, "connection_token=", ';'));
+    event("e1", "blue");
+    peer_forget(peer);
+    poll_with(peer, token, "e1");
+    peer_move_time(&shards[0].reactor, 4900);
+    hear(peer);
+    assert_int_equal(peer->got.n, 0);
+    pass(100);
+    assert_tail(peer, RG_STR("\r\n\r\n{\"last_event_id\":\"e1\",\"events\":[]}"));
+}
+
+static void a_client_keeps_the_newest_200_events(void **state)
+{
+    struct peer *peer = longpoll(CHAT);
+    char token[256], id[16];
+
+    (void)state;
+    snprintf(token, sizeof(token), "%s", find_value(peer, "connection_token=", ';'));
+    for (int i = 0; i < 430; i++) {
+        snprintf(id, sizeof(id), "n%d", i);
+        put_event(id, "blue", 0);
+    }
+    turn();
+    /* The id is known no more: all that is kept, oldest first. */
+    peer_forget(peer);
+    poll_with(peer, token, "n100");
+    hear(peer);
+    assert_int_equal(peer_count(peer, "\"specversion\""), 200);
+    assert_int_equal(times(peer, "n229"), 0);
+    assert_int_equal(times(peer, "n230"), 1);
+    assert_int_equal(times(peer, "n429"), 1);
+    assert_true(strstr(peer->got.p, "\"n230\"") < strstr(peer->got.p, "\"n231\""));
+
+    peer_forget(peer);
+    poll_with(peer, token, "n427");
+    hear(peer);
+    assert_int_equal(peer_count(peer, "\"specversion\""), 2);
+}
+
+static void a_client_that_stops_polling_expires(void **state)
+{
+    struct peer *peer = longpoll(CHAT);
+    char token[256];
+
+    (void)state;
+    snprintf(token, sizeof(token), "%s", find_value(peer, "connection_token=", ';'));
+    pass(3600000);
+    assert_int_equal(clients(), 0);
+    assert_int_equal(ends(RG_END_EXPIRED), 1);
+    /* The next poll opens a new one. The connection has been idle for too long as well. */
+    peer = connect_to(0, 0);
+    poll_with(peer, token, "e1");
+    assert_tail(peer, RG_STR("\r\n\r\n\"ok\""));
+    assert_int_equal(clients(), 1);
+}
+
+static void a_requester_that_hangs_up_is_no_reason_to_end_the_client(void **state)
+{
+    struct peer *peer = longpoll(CHAT);
+    char token[256];
+
+    (void)state;
+    snprintf(token, sizeof(token), "%s", find_value(peer, "connection_token=", ';'));
+    event("e1", "blue");
+    poll_with(peer, token, "e1");
+    hang_up(peer);
+    turn();
+    event("e2", "blue");
+    peer = connect_to(0, 0);
+    poll_with(peer, token, "e1");
+    assert_int_equal(times(peer, "e2"), 1);
+}
+
+static void pipelined_polls_are_answered_one_by_one(void **state)
+{
+    struct peer *peer = longpoll(CHAT);
+    char token[256];
+
+    (void)state;
+    snprintf(token, sizeof(token), "%s", find_value(peer, "connection_token=", ';'));
+    event("e1", "blue");
+    peer_forget(peer);
+    for (int i = 0; i < 3; i++)
+        poll_with(peer, token, "e1");
+    event("e2", "blue");
+    /* The first waited; the others come to a client that has something new. */
+    assert_int_equal(times(peer, "e2"), 3);
+    assert_int_equal(peer_count(peer, "HTTP/1.1 200"), 3);
+}
+
+/* ---- the end ---- */
+
+static void count_empty(void *arg)
+{
+    assert_ptr_equal(arg, shards[0].hub);
+    emptied++;
+}
+
+static void drain(void)
+{
+    rg_hub_drain(shards[0].hub, count_empty, shards[0].hub);
+}
+
+static void draining_says_goodbye_to_everybody(void **state)
+{
+    struct peer *a = sse(CHAT), *b = ws(CHAT), *c = longpoll(CHAT);
+    char token[256];
+
+    (void)state;
+    snprintf(token, sizeof(token), "%s", find_value(c, "connection_token=", ';'));
+    event("e1", "blue");
+    peer_forget(c);
+    poll_with(c, token, "e1");
+    forget(a);
+    forget(b);
+    drain();
+    assert_tail(a, RG_STR(LAST_PART));
+    assert_int_equal(a->got.n, strlen(LAST_PART));
+    assert_ended(a);
+    assert_tail(b, RG_STR("\x88\x1f\x03\xe9The gateway is shutting down."));
+    assert_tail(c, RG_STR("{\"last_event_id\":\"e1\",\"events\":[]}"));
+    assert_int_equal(ends(RG_END_SHUTDOWN), 3);
+
+    /* Only the WebSocket client has something left to say. */
+    assert_int_equal(clients(), 1);
+    assert_int_equal(emptied, 0);
+    ws_send(b, 0x88, "\x03\xe9", 2);
+    assert_ended(b);
+    assert_int_equal(emptied, 1);
+}
+
+static void draining_waits_for_a_silent_websocket_only_so_long(void **state)
+{
+    (void)state;
+    ws(CHAT);
+    drain();
+    assert_int_equal(emptied, 0);
+    pass(3000);
+    assert_int_equal(emptied, 1);
+}
+
+static void draining_lets_a_slow_reader_have_what_is_queued(void **state)
+{
+    struct peer *peer = sse_with(CHAT, 4096);
+
+    (void)state;
+    stall();
+    drain();
+    assert_int_equal(emptied, 0);
+    assert_int_equal(times(peer, "stall"), 1);
+    assert_tail(peer, RG_STR("\r\n" LAST_PART));
+    assert_int_equal(emptied, 1);
+}
+
+static void an_empty_hub_is_drained_at_once(void **state)
+{
+    (void)state;
+    drain();
+    assert_int_equal(emptied, 1);
+    rg_hub_settle(shards[0].hub);
+    assert_int_equal(emptied, 1);
+}
+
+static void who_comes_during_the_draining_is_sent_away(void **state)
+{
+    struct peer *a = connect_to(0, 0), *b, *c = connect_to(0, 0);
+
+    (void)state;
+    drain();
+    request(a, "sse", CHAT, "1.1", "");
+    assert_tail(a, RG_STR(LAST_PART));
+    assert_ended(a);
+    b = ws(CHAT);
+    assert_tail(b, RG_STR("\x88\x1f\x03\xe9The gateway is shutting down."));
+    request(c, "longpolling", CHAT, "1.1", "");
+    assert_tail(c, RG_STR("\"ok\""));
+    ws_send(b, 0x88, "\x03\xe9", 2);
+    assert_int_equal(clients(), 0);
+}
+
+static void drain_now(struct rg_inbox_item *item, void *ctx)
+{
+    (void)item;
+    (void)ctx;
+    drain();
+}
+
+static void draining_in_one_batch_with_an_event_answers_the_waiting_poll_with_it(void **state)
+{
+    struct peer *peer = longpoll(CHAT);
+    char token[256];
+
+    (void)state;
+    snprintf(token, sizeof(token), "%s", find_value(peer, "connection_token=", ';'));
+    event("e1", "blue");
+    peer_forget(peer);
+    poll_with(peer, token, "e1");
+    put_event("e2", "blue", 0);
+    in_this_batch(drain_now, NULL);
+    assert_int_equal(times(peer, "e2"), 1);
+    assert_int_equal(emptied, 1);
+}
+
+static void draining_in_one_batch_with_a_fan_out_that_ends_clients(void **state)
+{
+    struct peer *broken = sse(CHAT), *fine = sse(CHAT);
+
+    (void)state;
+    in_this_batch(hang_up_now, broken);
+    put_event("e1", "blue", 3000);
+    put_event("e2", "blue", 3000);
+    in_this_batch(drain_now, NULL);
+    assert_int_equal(times(fine, "e2"), 1);
+    assert_tail(fine, RG_STR(LAST_PART));
+    assert_int_equal(emptied, 1);
+    assert_int_equal(ends(RG_END_PEER), 1);
+    assert_int_equal(ends(RG_END_SHUTDOWN), 1);
+}
+
+static void killing_closes_everything_without_a_word(void **state)
+{
+    struct peer *a = sse(CHAT), *b = ws(CHAT), *c = longpoll(CHAT);
+
+    (void)state;
+    (void)c;
+    forget(a);
+    forget(b);
+    rg_hub_kill_all(shards[0].hub);
+    assert_int_equal(clients(), 0);
+    assert_ended(a);
+    assert_ended(b);
+    assert_int_equal(a->got.n + b->got.n, 0);
+}
+
+static void a_handle_finds_its_client_and_no_other(void **state)
+{
+    struct rg_client_handle handle = {0};
+    struct peer *peer = sse(CHAT);
+
+    (void)state;
+    assert_int_equal(rg_token_read(push, rg_str_c(sse_token(peer)), &handle), 0);
+    assert_non_null(rg_hub_find(shards[0].hub, handle));
+    hang_up(peer);
+    turn();
+    assert_null(rg_hub_find(shards[0].hub, handle));
+    sse(CHAT);
+    assert_null(rg_hub_find(shards[0].hub, handle));
+    handle.slot = 1u << 31;
+    assert_null(rg_hub_find(shards[0].hub, handle));
+}
+
+/* ---- events from another thread ---- */
+
+enum {
+    THREAD_EVENTS = 3000
+};
+
+static void *dispatch_all(void *arg)
+{
+    struct rg_dispatcher *d = rg_dispatcher_new(push);
+    char id[16];
+
+    (void)arg;
+    rg_rcu_thread_start();
+    for (int i = 0; i < THREAD_EVENTS; i++) {
+        snprintf(id, sizeof(id), "t%d", i);
+        while (dispatch(d, "chat.posted", id, "blue", 100) == RG_EAGAIN)
+            sched_yield();
+    }
+    rg_rcu_thread_stop();
+    rg_dispatcher_free(&d);
+    return NULL;
+}
+
+static void events_of_another_thread_arrive_in_order(void **state)
+{
+    struct peer *near = sse(CHAT), *far = connect_to(1, 0);
+    pthread_t thread;
+    const char *at;
+    char id[16];
+
+    (void)state;
+    request(far, "ws", CHAT, "1.1",
+            "connection: upgrade\r\nupgrade: websocket\r\nsec-websocket-version: 13\r\n"
+            "sec-websocket-key: dGhlIHNhbXBsZSBub25jZQ==\r\n");
+    forget(near);
+    forget(far);
+    assert_int_equal(pthread_create(&thread, NULL, dispatch_all, NULL), 0);
+    /* Subscriptions come and go meanwhile. */
+    while (peer_count(near, "\"id\":\"t") < THREAD_EVENTS ||
+           memmem(far->got.p, far->got.n, "\"t2999\"", 7) == NULL) {
+        if (peers_n < RG_COUNT_OF(peers) - 2)
+            hang_up(sse(peers_n % 2 == 0 ? BLUE : OTHER));
+        hear(near);
+        hear(far);
+    }
+    pthread_join(thread, NULL);
+    at = near->got.p;
+    for (int i = 0; i < THREAD_EVENTS; i++) {
+        snprintf(id, sizeof(id), "\"t%d\"", i);
+        at = strstr(at, id);
+        assert_non_null(at);
+    }
+    assert_int_equal(peer_count(far, "\"id\":\"t"), THREAD_EVENTS);
+}
+
+#define TEST(fn) cmocka_unit_test_setup_teardown(fn, setup, teardown)
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        TEST(an_event_reaches_exactly_the_matching_clients_once),
+        TEST(several_matching_subscriptions_deliver_once),
+        TEST(an_event_that_nobody_wants_goes_nowhere),
+        TEST(only_the_reactors_that_want_an_event_get_it),
+        TEST(events_of_one_batch_arrive_in_order_with_one_write),
+        TEST(a_posted_event_reaches_a_subscriber),
+        TEST(an_inbox_without_room_refuses_and_nothing_happens),
+        TEST(an_http_1_0_client_gets_the_stream_without_chunks),
+        TEST(a_websocket_frame_has_exactly_the_event),
+        TEST(what_an_sse_client_sends_means_nothing),
+        TEST(a_websocket_client_that_pings_gets_its_pong),
+        TEST(a_websocket_client_that_talks_is_closed),
+        TEST(a_websocket_client_that_closes_gets_its_code_back),
+        TEST(a_websocket_client_that_does_not_answer_our_close_is_left),
+        TEST(a_refused_websocket_client_is_opened_and_closed),
+        TEST(a_slow_sse_client_is_dropped_with_a_goodbye),
+        TEST(a_slow_websocket_client_is_dropped_with_a_goodbye),
+        TEST(a_slow_client_that_reads_no_more_is_cut_without_one),
+        TEST(a_batch_longer_than_the_queue_is_no_reason_to_drop),
+        TEST(an_event_longer_than_the_queue_fits_an_empty_one),
+        TEST(a_client_may_break_in_the_middle_of_a_fan_out),
+        TEST(a_client_that_closes_is_forgotten),
+        TEST(clients_that_a_fan_out_has_ended_may_be_killed_before_the_batch_ends),
+        TEST(a_client_may_break_before_its_first_words),
+        TEST(heartbeats_come_every_interval),
+        TEST(a_client_that_takes_no_byte_is_cut_at_the_deadline),
+        TEST(a_client_that_takes_a_little_is_not_cut),
+        TEST(replaced_subscriptions_take_effect_between_two_events),
+        TEST(an_event_that_old_and_new_subscriptions_match_is_never_lost),
+        TEST(a_change_may_come_by_way_of_another_reactor),
+        TEST(the_token_of_a_client_that_is_gone_gets_410),
+        TEST(a_poll_gets_what_is_new_since_the_last_one),
+        TEST(a_waiting_poll_is_answered_when_an_event_comes),
+        TEST(a_poll_without_events_is_answered_after_a_while),
+        TEST(a_client_keeps_the_newest_200_events),
+        TEST(a_client_that_stops_polling_expires),
+        TEST(a_requester_that_hangs_up_is_no_reason_to_end_the_client),
+        TEST(pipelined_polls_are_answered_one_by_one),
+        TEST(draining_says_goodbye_to_everybody),
+        TEST(draining_waits_for_a_silent_websocket_only_so_long),
+        TEST(draining_lets_a_slow_reader_have_what_is_queued),
+        TEST(an_empty_hub_is_drained_at_once),
+        TEST(who_comes_during_the_draining_is_sent_away),
+        TEST(draining_in_one_batch_with_an_event_answers_the_waiting_poll_with_it),
+        TEST(draining_in_one_batch_with_a_fan_out_that_ends_clients),
+        TEST(killing_closes_everything_without_a_word),
+        TEST(a_handle_finds_its_client_and_no_other),
+        TEST(events_of_another_thread_arrive_in_order),
+    };
+
+    signal(SIGPIPE, SIG_IGN);
+    rg_log_set_fd(open("/dev/null", O_WRONLY | O_CLOEXEC));
+    rg_rcu_thread_start();
+    rg_match_key_init();
+    extractors = fixture_extractors();
+    int failed = cmocka_run_group_tests(tests, NULL, NULL);
+    rg_extractors_free(&extractors);
+    rg_rcu_thread_stop();
+    return failed;
+}
