@@ -38,7 +38,8 @@ static inline uint64_t load64(const unsigned char *p)
 static inline struct sip absorb(const struct rg_hash_key *key, const void *data, size_t n,
                                 bool wide)
 {
-    const unsigned char *p = data;
+    /* Nothing may be given as NULL, to which not even 0 may be added. */
+    const unsigned char *p = n > 0 ? data : (const unsigned char *)"";
     const unsigned char *end = p + (n & ~(size_t)7);
     struct sip s = {key->k[0] ^ 0x736f6d6570736575ULL, key->k[1] ^ 0x646f72616e646f6dULL,
                     key->k[0] ^ 0x6c7967656e657261ULL, key->k[1] ^ 0x7465646279746573ULL};

@@ -1,5 +1,7 @@
 #include "event/envelope.h"
 
+#include <stdio.h>
+
 #include "base/alloc.h"
 #include "base/base64.h"
 #include "base/utf8.h"
@@ -97,29 +99,35 @@ static int read_version(const struct rg_projector *projector, enum rg_ce_version
     return 0;
 }
 
+static int refuse_required(const char *name, enum rg_json_kind kind, bool is_number_ok,
+                           struct rg_why *why)
+{
+    const char *expected = is_number_ok ? "a string or a number" : "a string";
+    char place[32];
+
+    snprintf(place, sizeof(place), "/%s", name);
+    if (kind == RG_JSON_NONE)
+        return rg_why_set(why, RG_EINVAL, place, "%s is missing", name);
+    if (kind == RG_JSON_STRING)
+        return rg_why_set(why, RG_EINVAL, place, "%s must not be empty", name);
+    return rg_why_set(why, RG_EINVAL, place, "%s must be %s, not %s", name, expected,
+                      kind_name(kind));
+}
+
 /* An attribute that must be a string with something in it, or a number where that is fine. */
 static int read_required(const struct rg_projector *projector, int slot, const char *name,
                          bool is_number_ok, struct rg_buf *scratch, struct rg_str *ret,
                          struct rg_why *why)
 {
     struct rg_json value = rg_projector_get(projector, slot);
-    const char *expected = is_number_ok ? "a string or a number" : "a string";
-    char place[32] = "/";
 
-    strncat(place, name, sizeof(place) - 2);
-    if (value.kind == RG_JSON_NONE)
-        return rg_why_set(why, RG_EINVAL, place, "%s is missing", name);
-    if (value.kind == RG_JSON_NUMBER && is_number_ok) {
+    if (value.kind == RG_JSON_STRING)
+        *ret = rg_json_string(value, scratch);
+    else if (value.kind == RG_JSON_NUMBER && is_number_ok)
         *ret = value.text;
-        return 0;
-    }
-    if (value.kind != RG_JSON_STRING)
-        return rg_why_set(why, RG_EINVAL, place, "%s must be %s, not %s", name, expected,
-                          kind_name(value.kind));
-    *ret = rg_json_string(value, scratch);
-    if (ret->n == 0)
-        return rg_why_set(why, RG_EINVAL, place, "%s must not be empty", name);
-    return 0;
+    else
+        return refuse_required(name, value.kind, is_number_ok, why);
+    return ret->n > 0 ? 0 : refuse_required(name, value.kind, is_number_ok, why);
 }
 
 /* The media type in front of a content type's parameters. */
@@ -171,16 +179,13 @@ static void prepare(const struct rg_projector *projector, const struct version *
                                 (with_data ? string_size(projector, RG_SLOT_DATA) : 0));
 }
 
-int rg_envelope_parse(struct rg_projector *projector, struct rg_str text, struct rg_buf *scratch,
-                      struct rg_envelope *ret, struct rg_why *why)
+/* The projector has read all of the text. */
+static int read_envelope(struct rg_projector *projector, struct rg_str text, struct rg_json root,
+                         struct rg_buf *scratch, struct rg_envelope *ret, struct rg_why *why)
 {
     struct rg_envelope envelope = {0};
-    struct rg_json root;
     int err;
 
-    err = rg_projector_run(projector, text, &root, why);
-    if (err < 0)
-        return err;
     if (root.kind != RG_JSON_OBJECT)
         return rg_why_set(why, RG_EINVAL, "", "an event must be a JSON object, not %s",
                           kind_name(root.kind));
@@ -208,6 +213,104 @@ int rg_envelope_parse(struct rg_projector *projector, struct rg_str text, struct
             rg_json_string(rg_projector_get(projector, RG_SLOT_DATA), scratch));
     *ret = envelope;
     return 0;
+}
+
+int rg_envelope_parse(struct rg_projector *projector, struct rg_str text, struct rg_buf *scratch,
+                      struct rg_envelope *ret, struct rg_why *why)
+{
+    struct rg_json root;
+    int err = rg_projector_run(projector, text, &root, why);
+
+    return err < 0 ? err : read_envelope(projector, text, root, scratch, ret, why);
+}
+
+/* -- a glance -------------------------------------------------------------- */
+
+/* These are the slots that tell the type. */
+#define ALL_SEEN (1u << RG_SLOT_SPECVERSION | 1u << RG_SLOT_TYPE | 1u << RG_SLOT_ID)
+
+struct glance {
+    struct rg_projector *projector;
+    rg_envelope_wanted_fn *wanted;
+    void *arg;
+    unsigned seen; /* of specversion, type and id, a bit each */
+    bool is_known; /* wanted was asked */
+    bool is_wanted;
+    const struct rg_extractor_type *type;
+    uint64_t fields; /* asked for and not yet met */
+};
+
+/* The content of a string without escapes, which is how attributes are written; empty otherwise. */
+static struct rg_str plain_string(const struct rg_projector *projector, int slot)
+{
+    struct rg_json value = rg_projector_get(projector, slot);
+
+    if (value.kind != RG_JSON_STRING || memchr(value.text.p, '\\', value.text.n) != NULL)
+        return (struct rg_str){NULL, 0};
+    return rg_str_n(value.text.p + 1, value.text.n - 2);
+}
+
+/*
+ * True once specversion, type and id are there. Whatever else follows cannot change them: the first
+ * of duplicate names counts, and specversion counts before cloudEventsVersion. What is written in
+ * an unusual way, version 0.1 included, is left to the full reading.
+ */
+static bool read_type(const struct rg_projector *projector, struct rg_str *ret)
+{
+    struct rg_str version = plain_string(projector, RG_SLOT_SPECVERSION);
+
+    if (!rg_str_eq(version, RG_STR("1.0")) && !rg_str_eq(version, RG_STR("0.2")))
+        return false;
+    *ret = plain_string(projector, RG_SLOT_TYPE);
+    return ret->n > 0 && ret->n <= RG_CE_MAX_TYPE && plain_string(projector, RG_SLOT_ID).n > 0;
+}
+
+/* Takes the fields out of the set that are there already, or that slot is. */
+static void strike(struct glance *g, int slot)
+{
+    for (size_t i = 0; i < g->type->fields_n; i++) {
+        int of = g->type->fields[i].slot;
+        if (of == slot || (slot < 0 && rg_projector_get(g->projector, of).kind != RG_JSON_NONE))
+            g->fields &= ~((uint64_t)1 << i);
+    }
+}
+
+static bool on_found(void *arg, int slot)
+{
+    struct glance *g = arg;
+    struct rg_str type;
+
+    if (g->is_known) {
+        strike(g, slot);
+        return g->fields == 0;
+    }
+    if (slot > RG_SLOT_ID)
+        return false;
+    g->seen |= 1u << slot;
+    if (g->seen != ALL_SEEN || !read_type(g->projector, &type))
+        return false;
+    g->is_known = true;
+    g->is_wanted = g->wanted(g->arg, type, &g->type, &g->fields);
+    if (!g->is_wanted)
+        return true;
+    if (g->type != NULL)
+        strike(g, -1);
+    return g->fields == 0;
+}
+
+int rg_envelope_glance(struct rg_projector *projector, struct rg_str text,
+                       rg_envelope_wanted_fn *wanted, void *arg, struct rg_buf *scratch,
+                       struct rg_envelope *ret, struct rg_why *why)
+{
+    struct glance g = {.projector = projector, .wanted = wanted, .arg = arg};
+    struct rg_json root;
+    int err = rg_projector_run_until(projector, text, on_found, &g, &root, why);
+
+    if (err < 0)
+        return err;
+    if (err > 0)
+        return g.is_wanted ? 2 : 1;
+    return read_envelope(projector, text, root, scratch, ret, why);
 }
 
 /* -- binary mode ----------------------------------------------------------- */

@@ -38,6 +38,22 @@ struct rg_envelope {
 int rg_envelope_parse(struct rg_projector *projector, struct rg_str text, struct rg_buf *scratch,
                       struct rg_envelope *ret, struct rg_why *why);
 
+/*
+ * Answers for one event's type: does anybody want it at all, and if so, which of the type's fields
+ * are asked for anywhere (a bit each).
+ */
+typedef bool rg_envelope_wanted_fn(void *arg, struct rg_str type,
+                                   const struct rg_extractor_type **ret_type, uint64_t *ret_fields);
+
+/*
+ * Looks at an event only as far as it takes to tell who wants it. Returns 1 if wanted said nobody,
+ * 2 if the values of all fields asked for are in the projector now, in both cases without having
+ * looked at the rest of the text; otherwise what rg_envelope_parse() would, having done the same.
+ */
+int rg_envelope_glance(struct rg_projector *projector, struct rg_str text,
+                       rg_envelope_wanted_fn *wanted, void *arg, struct rg_buf *scratch,
+                       struct rg_envelope *ret, struct rg_why *why);
+
 /* One attribute of an event in binary mode: its name without prefix, lower case, and its value. */
 struct rg_ce_attribute {
     struct rg_str name;

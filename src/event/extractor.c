@@ -211,6 +211,11 @@ static void read_text(struct rg_extractors *x, struct rg_str json, struct rg_pro
 
 /* -- the compiled form ----------------------------------------------------- */
 
+static uint64_t hash_of(struct rg_str name)
+{
+    return rg_name_hash(rg_name_ends(name), name.n, 0);
+}
+
 static void make_table(struct rg_extractors *x)
 {
     size_t size = 4;
@@ -221,7 +226,7 @@ static void make_table(struct rg_extractors *x)
     x->table_mask = size - 1;
     for (size_t n = 1; n <= x->types_n; n++) {
         const struct rg_extractor_type *type = &x->types[n - 1];
-        size_t i = rg_name_hash(rg_str_n(type->name, type->name_n), 0) & x->table_mask;
+        size_t i = hash_of(rg_str_n(type->name, type->name_n)) & x->table_mask;
         while (x->table[i] != 0)
             i = (i + 1) & x->table_mask;
         x->table[i] = n;
@@ -273,7 +278,7 @@ const struct rg_extractor_type *rg_extractors_find(const struct rg_extractors *e
 {
     size_t n;
 
-    for (size_t i = rg_name_hash(event_type, 0);; i++) {
+    for (size_t i = hash_of(event_type);; i++) {
         n = extractors->table[i & extractors->table_mask];
         if (n == 0)
             return NULL;

@@ -3,7 +3,7 @@
  * event nobody wants, and then the second one once per field set:
  *
  *   types: type key -> node -> list of field sets, immutable but for the counts
- *   keys:  match key -> node with the set of reactors
+ *   keys:  match key -> set of reactors, see keytable.h
  *
  * Writers hold the lock, which nothing else is taken under. A list of field sets is replaced
  * when a set appears or disappears, not when its count changes: 19,000 clients that each ask
@@ -15,6 +15,7 @@
 #include <stdatomic.h>
 
 #include "base/rcu.h"
+#include "event/keytable.h"
 
 struct field_set {
     uint64_t fields; /* immutable once the list is published */
@@ -34,20 +35,11 @@ struct type_node {
     _Atomic(struct field_sets *) list; /* replaced under the lock; never NULL */
 };
 
-struct key_node {
-    struct cds_lfht_node node;
-    struct rcu_head rcu;
-    struct rg_match_key key;
-    _Atomic uint64_t reactors; /* changed under the lock */
-};
-
 struct rg_interest {
-    struct cds_lfht *types; /* read under RCU, changed under the lock */
-    struct cds_lfht *keys;
+    struct cds_lfht *types;   /* read under RCU, changed under the lock */
+    struct rg_keytable *keys; /* the same */
 
     pthread_mutex_t lock;
-
-    atomic_size_t count; /* changed under the lock */
 };
 
 /* Puts node, the part of object that the table knows, in. */
@@ -63,9 +55,8 @@ struct rg_interest *rg_interest_new(void)
     struct rg_interest *interest = rg_zalloc(sizeof(*interest));
 
     interest->types = rg_rcu_table_new();
-    interest->keys = rg_rcu_table_new();
+    interest->keys = rg_keytable_new();
     pthread_mutex_init(&interest->lock, NULL);
-    atomic_init(&interest->count, 0);
     return interest;
 }
 
@@ -84,12 +75,6 @@ static void free_type(struct rcu_head *head)
     rg_free(type);
 }
 
-static void free_key(struct rcu_head *head)
-{
-    RG_RCU_CALLBACK(head);
-    rg_free(RG_CONTAINER_OF(head, struct key_node, rcu));
-}
-
 static int type_is(struct cds_lfht_node *node, const void *key)
 {
     const struct type_node *type = RG_CONTAINER_OF(node, struct type_node, node);
@@ -98,15 +83,7 @@ static int type_is(struct cds_lfht_node *node, const void *key)
     return rg_match_key_eq(type->key, *(const struct rg_match_key *)key);
 }
 
-static int key_is(struct cds_lfht_node *node, const void *key)
-{
-    const struct key_node *k = RG_CONTAINER_OF(node, struct key_node, node);
-
-    RG_TSAN_ACQUIRE(k);
-    return rg_match_key_eq(k->key, *(const struct rg_match_key *)key);
-}
-
-/* Both need the RCU read lock. A match key is its own hash. */
+/* Needs the RCU read lock. A match key is its own hash. */
 static struct type_node *find_type(struct rg_interest *interest, const struct rg_match_key *key)
 {
     struct cds_lfht_iter iter;
@@ -114,15 +91,6 @@ static struct type_node *find_type(struct rg_interest *interest, const struct rg
     cds_lfht_lookup(interest->types, key->h.w[0], type_is, key, &iter);
     struct cds_lfht_node *node = cds_lfht_iter_get_node(&iter);
     return node != NULL ? RG_CONTAINER_OF(node, struct type_node, node) : NULL;
-}
-
-static struct key_node *find_key(struct rg_interest *interest, const struct rg_match_key *key)
-{
-    struct cds_lfht_iter iter;
-
-    cds_lfht_lookup(interest->keys, key->h.w[0], key_is, key, &iter);
-    struct cds_lfht_node *node = cds_lfht_iter_get_node(&iter);
-    return node != NULL ? RG_CONTAINER_OF(node, struct key_node, node) : NULL;
 }
 
 static struct field_sets *new_list(size_t n)
@@ -214,39 +182,24 @@ static void remove_set_locked(struct rg_interest *interest, const struct rg_subs
 static int add_locked(struct rg_interest *interest, uint64_t reactor_bit,
                       const struct rg_subscription_key *key)
 {
-    struct key_node *node = find_key(interest, &key->key);
-    int err;
-
-    if (node != NULL) {
-        atomic_fetch_or_explicit(&node->reactors, reactor_bit, memory_order_release);
-        return 0;
+    /* The set of fields comes first: whoever finds it may then look for the key. */
+    if (rg_keytable_get(interest->keys, &key->key) == 0) {
+        int err = add_set_locked(interest, key);
+        if (err < 0)
+            return err;
     }
-    err = add_set_locked(interest, key);
-    if (err < 0)
-        return err;
-    node = rg_zalloc(sizeof(*node));
-    node->key = key->key;
-    atomic_init(&node->reactors, reactor_bit);
-    table_add(interest->keys, node->key, &node->node, node);
-    atomic_fetch_add_explicit(&interest->count, 1, memory_order_relaxed);
+    rg_keytable_add(interest->keys, &key->key, reactor_bit);
     return 0;
 }
 
 static void remove_locked(struct rg_interest *interest, uint64_t reactor_bit,
                           const struct rg_subscription_key *key)
 {
-    struct key_node *node = find_key(interest, &key->key);
-    uint64_t before;
+    uint64_t before = rg_keytable_remove(interest->keys, &key->key, reactor_bit);
 
-    rg_assert(node != NULL);
-    before = atomic_fetch_and_explicit(&node->reactors, ~reactor_bit, memory_order_relaxed);
     rg_assert((before & reactor_bit) != 0);
-    if (before != reactor_bit)
-        return;
-    rg_rcu_table_del(interest->keys, &node->node);
-    rg_rcu_call(&node->rcu, free_key);
-    atomic_fetch_sub_explicit(&interest->count, 1, memory_order_relaxed);
-    remove_set_locked(interest, key);
+    if (before == reactor_bit)
+        remove_set_locked(interest, key);
 }
 
 int rg_interest_add(struct rg_interest *interest, unsigned reactor,
@@ -274,10 +227,20 @@ void rg_interest_remove(struct rg_interest *interest, unsigned reactor,
     pthread_mutex_unlock(&interest->lock);
 }
 
-static uint64_t reactors_of(struct rg_interest *interest, const struct rg_match_key *key)
+bool rg_interest_of_type(struct rg_interest *interest, struct rg_str type, uint64_t *ret_fields)
 {
-    struct key_node *node = find_key(interest, key);
-    return node != NULL ? atomic_load_explicit(&node->reactors, memory_order_acquire) : 0;
+    struct rg_match_key type_key = rg_match_key_of_type(type);
+
+    rg_rcu_read_lock();
+    struct type_node *node = find_type(interest, &type_key);
+    if (node != NULL) {
+        const struct field_sets *list = atomic_load_explicit(&node->list, memory_order_acquire);
+        *ret_fields = 0;
+        for (size_t i = 0; i < list->n; i++)
+            *ret_fields |= list->sets[i].fields;
+    }
+    rg_rcu_read_unlock();
+    return node != NULL;
 }
 
 size_t rg_interest_match(struct rg_interest *interest, struct rg_str type,
@@ -298,7 +261,7 @@ size_t rg_interest_match(struct rg_interest *interest, struct rg_str type,
             if (rg_match_key_of_event(builder, type_key, extractor_type, list->sets[i].fields,
                                       projector, &match->key) < 0)
                 continue;
-            match->reactors = reactors_of(interest, &match->key);
+            match->reactors = rg_keytable_get(interest->keys, &match->key);
             n += match->reactors != 0;
         }
     }
@@ -308,7 +271,7 @@ size_t rg_interest_match(struct rg_interest *interest, struct rg_str type,
 
 size_t rg_interest_count(const struct rg_interest *interest)
 {
-    return atomic_load_explicit(&interest->count, memory_order_relaxed);
+    return rg_keytable_count(interest->keys);
 }
 
 /* Nodes go through RCU even now: the tables' own thread may still walk them to resize. */
@@ -324,18 +287,6 @@ static void empty_types(struct rg_interest *interest)
     }
 }
 
-static void empty_keys(struct rg_interest *interest)
-{
-    struct cds_lfht_iter iter;
-    struct cds_lfht_node *node;
-
-    cds_lfht_for_each (interest->keys, &iter, node) {
-        struct key_node *key = RG_CONTAINER_OF(node, struct key_node, node);
-        rg_rcu_table_del(interest->keys, node);
-        rg_rcu_call(&key->rcu, free_key);
-    }
-}
-
 void rg_interest_free(struct rg_interest **interestp)
 {
     struct rg_interest *interest = RG_STEAL(*interestp);
@@ -344,11 +295,10 @@ void rg_interest_free(struct rg_interest **interestp)
         return;
     rg_rcu_read_lock();
     empty_types(interest);
-    empty_keys(interest);
     rg_rcu_read_unlock();
     rg_rcu_barrier();
     rg_rcu_table_free(&interest->types);
-    rg_rcu_table_free(&interest->keys);
+    rg_keytable_free(&interest->keys);
     pthread_mutex_destroy(&interest->lock);
     rg_free(interest);
 }

@@ -35,6 +35,12 @@ int rg_interest_add(struct rg_interest *interest, unsigned reactor,
 void rg_interest_remove(struct rg_interest *interest, unsigned reactor,
                         const struct rg_subscription_key *key);
 
+/*
+ * True if anybody wants events of this type; *ret_fields is then the union of the field sets in use
+ * (0: only the type matters).
+ */
+bool rg_interest_of_type(struct rg_interest *interest, struct rg_str type, uint64_t *ret_fields);
+
 /* What one event matches. */
 struct rg_interest_match {
     struct rg_match_key key;

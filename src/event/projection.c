@@ -22,6 +22,7 @@
 struct node {
     char *name; /* NULL for the root */
     size_t name_n;
+    struct rg_name_ends ends; /* of the name */
     int parent;
     int slot; /* NOWHERE: no pointer ends here */
     bool has_children;
@@ -59,23 +60,30 @@ struct rg_projector {
     struct rg_buf name;  /* a name that had escapes */
     struct frame frames[RG_JSON_MAX_DEPTH];
     unsigned depth;
+    rg_projector_found_fn *tell; /* NULL: nobody is told */
+    void *tell_arg;
+    bool is_ended; /* who is told has seen enough */
 };
 
 /* -- the tree -------------------------------------------------------------- */
 
-static size_t place_of(const struct rg_projection *t, int parent, struct rg_str name)
+static inline size_t place_of(const struct rg_projection *t, int parent, struct rg_str name,
+                              struct rg_name_ends ends)
 {
-    return rg_name_hash(name, (uint64_t)parent) & t->table_mask;
+    return rg_name_hash(ends, name.n, (uint64_t)parent) & t->table_mask;
 }
 
 static inline int child_of(const struct rg_projection *t, int parent, struct rg_str name)
 {
-    for (size_t i = place_of(t, parent, name);; i = (i + 1) & t->table_mask) {
+    struct rg_name_ends ends = rg_name_ends(name);
+
+    for (size_t i = place_of(t, parent, name, ends);; i = (i + 1) & t->table_mask) {
         int id = t->table[i];
         if (id == NOWHERE)
             return NOWHERE;
         const struct node *node = &t->nodes[id];
-        if (node->parent == parent && rg_str_eq(rg_str_n(node->name, node->name_n), name))
+        if (node->parent == parent &&
+            rg_name_eq(rg_str_n(node->name, node->name_n), node->ends, name, ends))
             return id;
     }
 }
@@ -83,7 +91,7 @@ static inline int child_of(const struct rg_projection *t, int parent, struct rg_
 static void table_put(struct rg_projection *t, int id)
 {
     const struct node *node = &t->nodes[id];
-    size_t i = place_of(t, node->parent, rg_str_n(node->name, node->name_n));
+    size_t i = place_of(t, node->parent, rg_str_n(node->name, node->name_n), node->ends);
 
     while (t->table[i] != NOWHERE)
         i = (i + 1) & t->table_mask;
@@ -150,6 +158,7 @@ static int add_child(struct rg_projection *t, int parent, struct rg_buf *name)
     uint64_t index;
 
     t->nodes[id].name_n = name->n;
+    t->nodes[id].ends = rg_name_ends(rg_buf_str(name));
     if (name->n > t->max_name)
         t->max_name = name->n;
     t->nodes[id].name = rg_buf_steal(name);
@@ -255,9 +264,12 @@ static inline void keep(struct rg_projector *j, int node, const char *start, con
 {
     int slot = node != NOWHERE ? j->projection->nodes[node].slot : NOWHERE;
 
-    if (slot != NOWHERE && j->found[slot].run != j->run)
-        j->found[slot] = (struct found){
-            j->run, {rg_json_kind_of(*start), rg_str_n(start, (size_t)(after - start))}};
+    if (slot == NOWHERE || j->found[slot].run == j->run)
+        return;
+    j->found[slot] =
+        (struct found){j->run, {rg_json_kind_of(*start), rg_str_n(start, (size_t)(after - start))}};
+    if (j->tell != NULL)
+        j->is_ended |= j->tell(j->tell_arg, slot);
 }
 
 /* The child to go on with, or NOWHERE; only the first of duplicate names leads anywhere. */
@@ -360,12 +372,13 @@ static const char *walk(struct rg_projector *j, struct rg_json_scan *scan, const
         }
         if (p != NULL && j->depth > 0)
             p = enter_member(j, scan, p, &node);
-    } while (p != NULL && j->depth > 0);
+    } while (p != NULL && j->depth > 0 && !j->is_ended);
     return p;
 }
 
-int rg_projector_run(struct rg_projector *projector, struct rg_str text, struct rg_json *ret_root,
-                     struct rg_why *why)
+int rg_projector_run_until(struct rg_projector *projector, struct rg_str text,
+                           rg_projector_found_fn *found, void *arg, struct rg_json *ret_root,
+                           struct rg_why *why)
 {
     struct rg_json_scan scan = {0};
     const char *start, *after;
@@ -373,9 +386,15 @@ int rg_projector_run(struct rg_projector *projector, struct rg_str text, struct 
     projector->run++;
     if (text.n == 0)
         return rg_json_check(text, ret_root, why);
+    projector->tell = found;
+    projector->tell_arg = arg;
+    projector->is_ended = false;
     scan.end = text.p + text.n;
     start = rg_json_skip_space(text.p, scan.end);
     after = walk(projector, &scan, start, ROOT);
+    projector->tell = NULL;
+    if (after != NULL && projector->is_ended)
+        return 1;
     if (after == NULL || rg_json_scan_end(&scan, after) == NULL) {
         projector->run++; /* forgets what was found before the mistake */
         return rg_json_scan_explain(&scan, text, why);
@@ -384,6 +403,12 @@ int rg_projector_run(struct rg_projector *projector, struct rg_str text, struct 
         *ret_root =
             (struct rg_json){rg_json_kind_of(*start), rg_str_n(start, (size_t)(after - start))};
     return 0;
+}
+
+int rg_projector_run(struct rg_projector *projector, struct rg_str text, struct rg_json *ret_root,
+                     struct rg_why *why)
+{
+    return rg_projector_run_until(projector, text, NULL, NULL, ret_root, why);
 }
 
 struct rg_json rg_projector_get(const struct rg_projector *projector, int slot)
@@ -412,6 +437,7 @@ int rg_projector_run_below(struct rg_projector *projector, struct rg_str pointer
 
     /* Checked first, so that broken text leaves nothing behind. */
     int err = rg_json_check(text, &value, NULL);
+    projector->is_ended = false;
     if (err == 0 && node != NOWHERE)
         walk(projector, &scan, value.text.p, node);
     return err;

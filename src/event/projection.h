@@ -42,6 +42,19 @@ void rg_projector_free(struct rg_projector **projectorp);
 int rg_projector_run(struct rg_projector *projector, struct rg_str text, struct rg_json *ret_root,
                      struct rg_why *why);
 
+/*
+ * Told of each slot as it is filled (its value is there already); returning true ends the run.
+ */
+typedef bool rg_projector_found_fn(void *arg, int slot);
+
+/*
+ * As rg_projector_run(), but may be ended by found. Returns 1 then: what was found counts, what
+ * follows in the text has not been looked at.
+ */
+int rg_projector_run_until(struct rg_projector *projector, struct rg_str text,
+                           rg_projector_found_fn *found, void *arg, struct rg_json *ret_root,
+                           struct rg_why *why);
+
 /* What the last successful run found at a slot; kind RG_JSON_NONE if nothing. Borrowed from its
  * text. */
 struct rg_json rg_projector_get(const struct rg_projector *projector, int slot);

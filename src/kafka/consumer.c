@@ -383,6 +383,11 @@ static size_t take_rest(struct rg_consumer *consumer)
     ssize_t n = rd_kafka_consume_batch_queue(consumer->queue, 0, batch, BATCH_MAX);
 
     for (ssize_t i = 0; i < n; i++) {
+        /* Written by a broker's thread on another core; fetched while the one before is read. */
+        if (i + 2 < n)
+            __builtin_prefetch(batch[i + 2]);
+        if (i + 1 < n)
+            __builtin_prefetch(batch[i + 1]->payload);
         if (batch[i]->err == RD_KAFKA_RESP_ERR_NO_ERROR && !is_assigned(consumer, batch[i]))
             rd_kafka_message_destroy(batch[i]);
         else

@@ -52,7 +52,9 @@ static void beat(struct rg_client *client, uint64_t now)
         client->heartbeat_at_ms = now + interval;
     rg_outbox_shrink(&client->outbox);
     set_timer(client);
-    rg_client_put(client, rg_hub_heartbeat(client->hub, client->encoding));
+    /* Bytes on their way say as much, and a heartbeat must not be what makes a queue too long. */
+    if (client->outbox.n == 0)
+        rg_client_put(client, rg_hub_heartbeat(client->hub, client->encoding));
 }
 
 static void on_timer(struct rg_timer *timer)

@@ -51,24 +51,60 @@ static void hand_over(struct rg_push *push, struct rg_event *event)
     }
 }
 
-int rg_dispatch(struct rg_dispatcher *d, struct rg_str text, const struct rg_origin *origin,
-                struct rg_envelope *ret, struct rg_why *why)
+static bool is_wanted(void *arg, struct rg_str type, const struct rg_extractor_type **ret_type,
+                      uint64_t *ret_fields)
+{
+    const struct rg_dispatcher *d = arg;
+
+    *ret_type = rg_extractors_find(d->push->extractors, type);
+    return rg_interest_of_type(d->push->interest, type, ret_fields);
+}
+
+static size_t match(struct rg_dispatcher *d, struct rg_str type)
+{
+    return rg_interest_match(d->push->interest, type, rg_extractors_find(d->push->extractors, type),
+                             d->projector, &d->builder, d->matches);
+}
+
+/* The type of an event that was only glanced at; its attributes are plain then. */
+static struct rg_str glanced_type(const struct rg_dispatcher *d)
+{
+    struct rg_str text = rg_projector_get(d->projector, RG_SLOT_TYPE).text;
+    return rg_str_n(text.p + 1, text.n - 2);
+}
+
+/*
+ * Reads the event as far as care asks. Returns 0 with envelope filled if it must be looked up, 1 if
+ * it is certain that nobody wants it, or an error.
+ */
+static int read_event(struct rg_dispatcher *d, struct rg_str text, enum rg_care care,
+                      struct rg_envelope *envelope, struct rg_why *why)
+{
+    if (care == RG_CHECK_ENVELOPE) {
+        int seen = rg_envelope_glance(d->projector, text, is_wanted, d, &d->scratch, envelope, why);
+        if (seen <= 0)
+            return seen;
+        if (seen == 1 || match(d, glanced_type(d)) == 0)
+            return 1;
+    }
+    return rg_envelope_parse(d->projector, text, &d->scratch, envelope, why);
+}
+
+int rg_dispatch(struct rg_dispatcher *d, struct rg_str text, enum rg_care care,
+                const struct rg_origin *origin, struct rg_envelope *ret, struct rg_why *why)
 {
     struct rg_push *push = d->push;
     struct rg_envelope envelope;
-    int err = rg_envelope_parse(d->projector, text, &d->scratch, &envelope, why);
+    uint64_t reactors = 0;
+    int err = read_event(d, text, care, &envelope, why);
 
-    if (err < 0)
-        return err;
+    if (err != 0)
+        return err < 0 ? err : 0;
     if (ret != NULL)
         *ret = envelope;
-
-    size_t n = rg_interest_match(push->interest, envelope.type,
-                                 rg_extractors_find(push->extractors, envelope.type), d->projector,
-                                 &d->builder, d->matches);
+    size_t n = match(d, envelope.type);
     if (n == 0)
         return 0;
-    uint64_t reactors = 0;
     for (size_t i = 0; i < n; i++)
         reactors |= d->matches[i].reactors;
     if (!all_have_room(push, reactors))

@@ -19,11 +19,17 @@ struct rg_dispatcher;
 struct rg_dispatcher *rg_dispatcher_new(struct rg_push *push);
 void rg_dispatcher_free(struct rg_dispatcher **dispatcherp);
 
+/* How much of an event that nobody wants is looked at. */
+enum rg_care {
+    RG_CHECK_ALL,     /* everything: its sender is told what is wrong with it */
+    RG_CHECK_ENVELOPE /* as far as it takes to see that nobody wants it */
+};
+
 /*
  * Reads one structured event and hands it to the reactors. Returns 0 (also when nobody wants it);
  * RG_EAGAIN if an inbox that it must go to has no room, and then nothing happened; RG_ESYNTAX or
  * RG_EINVAL, with why, if it is not a CloudEvent. ret (may be NULL) receives what was read, valid
- * until the next call.
+ * until the next call; it is not filled for an event that RG_CHECK_ENVELOPE ended early.
  */
-int rg_dispatch(struct rg_dispatcher *dispatcher, struct rg_str text,
+int rg_dispatch(struct rg_dispatcher *dispatcher, struct rg_str text, enum rg_care care,
                 const struct rg_origin *origin, struct rg_envelope *ret, struct rg_why *why);

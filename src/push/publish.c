@@ -59,7 +59,7 @@ static void publish(const struct rg_publish_endpoint *endpoint, struct rg_exchan
     uint64_t started_ns = rg_clock_mono_ns();
     struct rg_envelope envelope;
     struct rg_why why = {0};
-    int err = rg_dispatch(endpoint->dispatcher, text, &origin, &envelope, &why);
+    int err = rg_dispatch(endpoint->dispatcher, text, RG_CHECK_ALL, &origin, &envelope, &why);
 
     if (err == RG_EAGAIN) {
         rg_answer_add(answer, RG_STR("retry-after"), RG_STR("1"));

@@ -89,7 +89,7 @@ static int on_kafka_event(void *arg, const struct rg_kafka_message *m, struct rg
     struct rg_origin origin = {RG_SOURCE_KAFKA, m->topic_no, m->partition, m->offset,
                                m->timestamp_ms};
 
-    return rg_dispatch(gateway->ingest_dispatcher, m->event, &origin, NULL, why);
+    return rg_dispatch(gateway->ingest_dispatcher, m->event, RG_CHECK_ENVELOPE, &origin, NULL, why);
 }
 
 static void on_ingest_start(void *arg)
@@ -160,6 +160,7 @@ static bool is_ready(void *arg, struct rg_buf *members)
 
 static void control_finish(struct rg_gateway *gateway)
 {
+    rg_reactor_assert(&gateway->control);
     uint64_t spent = gateway->control.now_ms - gateway->shutdown_started_ms;
     uint64_t timeout = (uint64_t)gateway->config->shutdown_timeout_ms;
     uint64_t left = spent < timeout ? timeout - spent : 0;
@@ -180,6 +181,7 @@ static void stop_shard(struct rg_inbox_item *item, void *ctx)
     struct shard *shard = RG_CONTAINER_OF(item, struct shard, stop);
 
     (void)ctx;
+    rg_reactor_assert(&shard->reactor);
     rg_http_server_close_all(shard->http);
     rg_reactor_stop(&shard->reactor);
 }

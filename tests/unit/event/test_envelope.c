@@ -69,7 +69,7 @@ static void each_version_has_its_own_attributes(void **state)
     assert_int_equal(e.version, RG_CE_1_0);
     assert_str(e.type, "a");
     assert_str(e.id, "1");
-    assert_str(e.text, "{\"specversion\":\"1.0\",\"type\":\"a\",\"id\":\"1\"}");
+    assert_str(e.text, " {\"specversion\":\"1.0\",\"type\":\"a\",\"id\":\"1\"} ");
     e = accept("{\"specversion\":\"0.2\",\"type\":\"b\",\"id\":2.50,\"eventType\":\"no\"}");
     assert_int_equal(e.version, RG_CE_0_2);
     assert_str(e.type, "b");

@@ -118,6 +118,30 @@ static void an_item_put_by_an_item_runs_in_the_next_drain(void **state)
     assert_int_equal(reader.n, 2);
 }
 
+static void note_whether_alone(struct rg_inbox_item *item, void *ctx)
+{
+    struct reader *reader = ctx;
+
+    (void)item;
+    reader->n += reader->inbox.is_alone;
+}
+
+static void an_item_is_alone_if_its_batch_has_no_other(void **state)
+{
+    struct note notes[3] = {0};
+    struct reader reader = {0};
+
+    (void)state;
+    rg_inbox_init(&reader.inbox, 100);
+    rg_inbox_put(&reader.inbox, &notes[0].item, note_whether_alone, 0);
+    rg_inbox_drain(&reader.inbox, &reader, ALL);
+    assert_int_equal(reader.n, 1);
+    for (unsigned i = 0; i < 3; i++)
+        rg_inbox_put(&reader.inbox, &notes[i].item, note_whether_alone, 0);
+    rg_inbox_drain(&reader.inbox, &reader, ALL);
+    assert_int_equal(reader.n, 1);
+}
+
 static void there_is_room_until_more_than_the_limit_waits(void **state)
 {
     struct note notes[3] = {{.number = 0}, {.number = 1}, {.number = 2}};
@@ -250,6 +274,7 @@ int main(void)
         cmocka_unit_test(the_wake_up_is_asked_for_exactly_when_the_inbox_was_empty),
         cmocka_unit_test(a_short_drain_says_that_more_is_waiting_and_keeps_the_order),
         cmocka_unit_test(an_item_put_by_an_item_runs_in_the_next_drain),
+        cmocka_unit_test(an_item_is_alone_if_its_batch_has_no_other),
         cmocka_unit_test(there_is_room_until_more_than_the_limit_waits),
         cmocka_unit_test(the_order_of_each_putter_is_kept_across_threads),
         cmocka_unit_test(no_wake_up_is_lost),
