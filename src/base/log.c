@@ -9,22 +9,22 @@
 #include "base/buf.h"
 #include "base/clock.h"
 
-static enum rg_log_level min_level = RG_LOG_WARN;
-static enum rg_log_format format = RG_LOG_TEXT;
+static enum rg_log_level chosen_level = RG_LOG_WARN;
+static enum rg_log_format chosen_format = RG_LOG_TEXT;
 static int log_fd = STDOUT_FILENO;
 
 static const char *const level_names[] = {"debug", "info", "warn", "error"};
 static const char *const gcl_names[] = {"DEBUG", "INFO", "WARNING", "ERROR"};
 
-void rg_log_configure(enum rg_log_level level, enum rg_log_format fmt)
+void rg_log_configure(enum rg_log_level min_level, enum rg_log_format format)
 {
-    min_level = level;
-    format = fmt;
+    chosen_level = min_level;
+    chosen_format = format;
 }
 
 bool rg_log_enabled(enum rg_log_level level)
 {
-    return level >= min_level;
+    return level >= chosen_level;
 }
 
 void rg_log_set_fd(int fd)
@@ -119,7 +119,7 @@ void rg_log_emit(enum rg_log_level level, const char *file, int line, const char
     /* Milliseconds and Z: 2022-03-04T05:06:07.891Z */
     snprintf(time + 23, 2, "Z");
 
-    switch (format) {
+    switch (chosen_format) {
     case RG_LOG_TEXT:
         add_text_line(&out, time, level, what, fields);
         break;

@@ -16,10 +16,10 @@
 bool rg_utf8_is_valid(struct rg_str s);
 
 /*
- * The length (1 to 4) of the valid sequence that starts at p with n bytes left,
+ * The length (1 to 4) of the valid sequence that starts at s with n bytes left,
  * or 0 if there is none.
  */
-size_t rg_utf8_sequence(const char *p, size_t n);
+size_t rg_utf8_sequence(const char *s, size_t n);
 
 /* Appends code point cp (at most 0x10FFFF) to out. */
 void rg_utf8_add(struct rg_buf *out, uint32_t cp);

@@ -235,13 +235,19 @@ static void leave_range(struct rg_index *index, struct rg_subscriber *subscriber
 
 static void resize_memberships(struct rg_subscriber *subscriber, size_t n)
 {
-    if (n == 0) {
-        rg_free(subscriber->memberships);
-        subscriber->memberships = NULL;
-        return;
-    }
     subscriber->memberships =
         rg_realloc_array(subscriber->memberships, n, sizeof(struct rg_membership));
+}
+
+/* Gives back the room behind the first memberships_n. */
+static void trim_memberships(struct rg_subscriber *subscriber)
+{
+    if (subscriber->memberships_n > 0) {
+        resize_memberships(subscriber, subscriber->memberships_n);
+    } else {
+        rg_free(subscriber->memberships);
+        subscriber->memberships = NULL;
+    }
 }
 
 /* Drops the first `gone` places, which are dead, and tells the entries the new positions. */
@@ -255,7 +261,7 @@ static void close_memberships(struct rg_subscriber *subscriber, uint32_t gone)
         entry_slots(membership.entry)[membership.at].membership = i;
     }
     subscriber->memberships_n = n;
-    resize_memberships(subscriber, n);
+    trim_memberships(subscriber);
 }
 
 /*
@@ -275,7 +281,7 @@ int rg_index_set(struct rg_index *index, struct rg_subscriber *subscriber,
         if (err < 0) {
             leave_range(index, subscriber, old_n, subscriber->memberships_n);
             subscriber->memberships_n = old_n;
-            resize_memberships(subscriber, old_n);
+            trim_memberships(subscriber);
             return err;
         }
     }
@@ -288,7 +294,7 @@ void rg_index_leave(struct rg_index *index, struct rg_subscriber *subscriber)
 {
     leave_range(index, subscriber, 0, subscriber->memberships_n);
     subscriber->memberships_n = 0;
-    resize_memberships(subscriber, 0);
+    trim_memberships(subscriber);
 }
 
 const struct rg_index_slot *rg_index_find(const struct rg_index *index, struct rg_match_key key,

@@ -33,8 +33,16 @@ struct rg_json_scan {
     const char *what;
 };
 
-/* Notes a failure at p and returns NULL. */
-const char *rg_json_scan_fail(struct rg_json_scan *scan, const char *p, int err, const char *what);
+/* Notes a failure at p. */
+void rg_json_scan_note(struct rg_json_scan *scan, const char *p, int err, const char *what);
+
+/* Notes a failure at p and returns NULL, in line, so that compilers see that nothing follows it. */
+static inline const char *rg_json_scan_fail(struct rg_json_scan *scan, const char *p, int err,
+                                            const char *what)
+{
+    rg_json_scan_note(scan, p, err, what);
+    return NULL;
+}
 
 /* Reads one value that stands inside depth containers; p is at its first byte (or the end). */
 const char *rg_json_scan_value(struct rg_json_scan *scan, const char *p, unsigned depth);

@@ -210,7 +210,7 @@ static int read_element(struct reading *r, size_t at, struct rg_json object)
     static const char *const places[] = {"/constraints", "/one_of", "/oneOf"};
     struct element e = {.at = at};
     struct rg_json one_of;
-    struct rg_str type;
+    struct rg_str type = {NULL, 0};
     int err;
 
     if (object.kind != RG_JSON_OBJECT)

@@ -42,8 +42,8 @@ struct rg_http_server *rg_http_server_new(struct rg_reactor *reactor,
 /* Every connection must be gone (rg_http_server_close_all, then a turn of the loop). */
 void rg_http_server_free(struct rg_http_server **serverp);
 
-/* Takes a connected socket; of type rg_accept_fn with arg the server. */
-void rg_http_server_accept(void *server, int fd);
+/* Takes a connected socket; of type rg_accept_fn, arg being the server. */
+void rg_http_server_accept(void *arg, int fd);
 
 /*
  * Graceful end: closes idle connections now, the others after their current exchange, which are

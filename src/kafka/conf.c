@@ -280,7 +280,7 @@ static void trim(struct rg_buf *buf)
     struct rg_str s = rg_str_trim(rg_buf_str(buf));
 
     if (s.n > 0)
-        memmove(buf->p, s.p, s.n);
+        rg_buf_consume(buf, (size_t)(s.p - buf->p));
     buf->n = s.n;
     rg_buf_add_char(buf, '\0');
     buf->n--;

@@ -87,13 +87,16 @@ int rg_listener_bind(const char *host, unsigned port, bool is_first, struct rg_w
 
 unsigned rg_listener_port(int fd)
 {
-    struct sockaddr_storage ss = {0};
-    socklen_t n = sizeof(ss);
+    union {
+        struct sockaddr any;
+        struct sockaddr_in v4;
+        struct sockaddr_in6 v6;
+    } address = {0};
+    socklen_t n = sizeof(address);
 
-    if (getsockname(fd, (struct sockaddr *)&ss, &n) != 0)
+    if (getsockname(fd, &address.any, &n) != 0)
         return 0;
-    return ntohs(ss.ss_family == AF_INET6 ? ((struct sockaddr_in6 *)&ss)->sin6_port
-                                          : ((struct sockaddr_in *)&ss)->sin_port);
+    return ntohs(address.any.sa_family == AF_INET6 ? address.v6.sin6_port : address.v4.sin_port);
 }
 
 /* ---- socket activation: sd_listen_fds(3) ---- */

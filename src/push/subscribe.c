@@ -154,12 +154,21 @@ static void apply(struct rg_inbox_item *item, void *ctx)
 
 /* ---- the endpoint ---- */
 
+/* The client that the connection token in the path names. */
+static int read_handle(struct rg_hub *hub, struct rg_exchange *exchange,
+                       struct rg_client_handle *ret)
+{
+    RG_CLEANUP(rg_buf_done) struct rg_buf token = {0};
+    int err = rg_percent_decode(rg_exchange_param(exchange, 1), false, &token);
+
+    return err < 0 ? err : rg_token_read(hub->push, rg_buf_str(&token), ret);
+}
+
 static void put(struct rg_hub *hub, struct rg_exchange *exchange, struct rg_answer *answer)
 {
     const struct rg_request *req = rg_exchange_request(exchange);
     struct rg_why why = {0};
     struct rg_json body = {0};
-    struct rg_buf token = {0};
     char text[512];
 
     if (!is_json_acceptable(req)) {
@@ -182,10 +191,7 @@ static void put(struct rg_hub *hub, struct rg_exchange *exchange, struct rg_answ
     }
 
     struct rg_client_handle handle;
-    int err = rg_percent_decode(rg_exchange_param(exchange, 1), false, &token);
-    if (err == 0)
-        err = rg_token_read(hub->push, rg_buf_str(&token), &handle);
-    rg_buf_done(&token);
+    int err = read_handle(hub, exchange, &handle);
     if (err < 0) {
         rg_answer_text(answer, exchange, err == RG_EGONE ? 410 : 400,
                        err == RG_EGONE ? gone : bad_token);

@@ -85,7 +85,7 @@ class Witness {
   assertOrder() {
     for (const [partition, numbers] of this.seen) {
       const first = [...numbers];
-      assert.deepEqual(first, first.toSorted((a, b) => a - b), `order of partition ${partition}`);
+      assert.deepEqual(first, [...first].sort((a, b) => a - b), `order of partition ${partition}`);
     }
   }
 

@@ -155,7 +155,7 @@ export class Gateway {
   async #readPorts(command) {
     const port = async (name) => {
       const [, digits] = await this.run.printed(
-        new RegExp(`${name} port: http://\\S+:(\\d+)(?=\\D)`), 10000);
+        new RegExp(`${name} port: http://[^\\s"/]+:(\\d+)(?=\\D)`), 10000);
       return Number(digits);
     };
     this.port = await port('client');
