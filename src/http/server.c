@@ -14,10 +14,11 @@
  * copied to the connection's own buffer. So an idle connection holds no buffer, and a request
  * that arrives whole is never copied.
  */
-#include "http/server.h"
+#include "http/server_priv.h"
 
 #include "base/alloc.h"
 #include "base/log.h"
+#include "event/json.h"
 
 #define RATE_WINDOW_MS   10000
 #define LINGER_MS        2000
@@ -62,112 +63,11 @@ const struct rg_counter_row rg_http_counter_rows[] = {
 };
 const size_t rg_http_counter_rows_n = COUNT_ROWS;
 
-enum conn_state {
-    CONN_IDLE,
-    CONN_HEAD,
-    CONN_BODY,
-    CONN_ANSWERING,
-    CONN_LINGERING
-};
-
-struct conn;
-
-struct rg_exchange {
-    struct conn *conn;
-    struct rg_route_match match;
-    uint32_t slot; /* in server->slots while unanswered */
-    bool in_handler;
-    bool is_taken;
-};
-
-struct conn {
-    struct rg_http_server *server;
-    struct rg_stream *stream;
-    struct conn *prev, *next; /* server->conns */
-    struct rg_timer timer;
-    enum conn_state state;
-    bool is_processing; /* inside process(): answers do not recurse into it */
-    bool wants_close;   /* after the current answer */
-    bool keep_alive;    /* of the current request */
-    enum rg_method method;
-    unsigned minor;
-
-    struct rg_buf in; /* received and not yet used up */
-    struct rg_h1_scan scan;
-    size_t head_n; /* of the request whose body is being read */
-    struct rg_h1_framing framing;
-    struct rg_h1_chunked chunked;
-    struct rg_buf body;   /* a chunked body so far */
-    struct rg_str behind; /* while a handler runs: what follows its request */
-    size_t max_body;
-    uint64_t window_start_ms, window_bytes; /* rate of the body, or bytes lingered */
-
-    struct rg_buf out; /* answers the socket did not take yet */
-    size_t out_at;
-
-    uint64_t started_ms;
-    struct rg_exchange exchange;
-};
-
-struct exchange_slot {
-    struct rg_exchange *exchange;
-    uint32_t generation;
-    uint32_t next_free;
-};
-
-struct rg_http_server {
-    struct rg_reactor *reactor;
-    const struct rg_http_settings *settings;
-    const struct rg_route *routes;
-    size_t routes_n;
-    struct rg_counters *counters;
-    struct conn *conns;
-    bool is_draining;
-
-    /* Unanswered exchanges by number, so that an answer from elsewhere can find its way. */
-    struct exchange_slot *slots;
-    uint32_t slots_n, free_slot; /* free_slot: index + 1; 0: none */
-
-    struct rg_request request; /* of the handler that is running */
-    struct rg_buf encoded;     /* scratch of an answer */
-};
-
-static void process(struct conn *c, char *p, size_t n);
-
-/* ---- slots ---- */
-
-static void slot_take(struct rg_http_server *server, struct rg_exchange *exchange)
-{
-    if (server->free_slot == 0) {
-        uint32_t n = server->slots_n > 0 ? server->slots_n * 2 : 16;
-        server->slots = rg_realloc_array(server->slots, n, sizeof(server->slots[0]));
-        for (uint32_t i = n; i > server->slots_n; i--) {
-            server->slots[i - 1] = (struct exchange_slot){NULL, 1, server->free_slot};
-            server->free_slot = i;
-        }
-        server->slots_n = n;
-    }
-    exchange->slot = server->free_slot - 1;
-    server->free_slot = server->slots[exchange->slot].next_free;
-    server->slots[exchange->slot].exchange = exchange;
-}
-
-static void slot_release(struct rg_http_server *server, struct rg_exchange *exchange)
-{
-    /* A refused request never had a slot. */
-    if (exchange->slot >= server->slots_n || server->slots[exchange->slot].exchange != exchange)
-        return;
-    struct exchange_slot *slot = &server->slots[exchange->slot];
-
-    slot->exchange = NULL;
-    slot->generation++;
-    slot->next_free = server->free_slot;
-    server->free_slot = exchange->slot + 1;
-}
+static void process(struct rg_http_conn *c, char *p, size_t n);
 
 /* ---- the end of a connection ---- */
 
-static void conn_unlink(struct conn *c)
+static void conn_unlink(struct rg_http_conn *c)
 {
     struct rg_http_server *server = c->server;
 
@@ -179,12 +79,10 @@ static void conn_unlink(struct conn *c)
         c->next->prev = c->prev;
     rg_count(server->counters, COUNT_CONNECTIONS, -1);
 }
-
 /* Frees everything but the stream. */
-static void conn_free(struct conn *c)
+void rg_http_conn_free(struct rg_http_conn *c)
 {
-    if (c->state == CONN_ANSWERING)
-        slot_release(c->server, &c->exchange);
+    rg_exchange_end(&c->exchange);
     rg_reactor_cancel_timer(c->server->reactor, &c->timer);
     conn_unlink(c);
     rg_buf_done(&c->in);
@@ -193,15 +91,15 @@ static void conn_free(struct conn *c)
     rg_free(c);
 }
 
-static void conn_close(struct conn *c)
+static void conn_close(struct rg_http_conn *c)
 {
     rg_stream_close(&c->stream);
     /* process() still holds the connection and frees it when it sees that the stream is gone. */
     if (!c->is_processing)
-        conn_free(c);
+        rg_http_conn_free(c);
 }
 
-static void set_state(struct conn *c, enum conn_state state, uint64_t timeout_ms)
+static void set_state(struct rg_http_conn *c, enum rg_http_conn_state state, uint64_t timeout_ms)
 {
     c->state = state;
     if (timeout_ms > 0)
@@ -211,28 +109,28 @@ static void set_state(struct conn *c, enum conn_state state, uint64_t timeout_ms
 }
 
 /* Our last word is out: let the peer read it before the connection goes (RFC 9112 9.6). */
-static void linger(struct conn *c)
+static void linger(struct rg_http_conn *c)
 {
     rg_stream_shutdown(c->stream);
     rg_stream_want(c->stream, true, false);
     c->window_bytes = 0;
-    set_state(c, CONN_LINGERING, LINGER_MS);
+    set_state(c, RG_CONN_LINGERING, LINGER_MS);
 }
 
 /* ---- writing ---- */
 
-static void conn_finish_answer(struct conn *c)
+static void conn_finish_answer(struct rg_http_conn *c)
 {
     /* The answer may have been made before the draining began. */
     if (c->wants_close || c->server->is_draining) {
         linger(c);
         return;
     }
-    set_state(c, CONN_IDLE, c->server->settings->idle_timeout_ms);
+    set_state(c, RG_CONN_IDLE, c->server->settings->idle_timeout_ms);
     rg_stream_want(c->stream, true, false);
 }
 
-static bool conn_flush(struct conn *c)
+static bool conn_flush(struct rg_http_conn *c)
 {
     while (c->out_at < c->out.n) {
         long n = rg_stream_write(c->stream, c->out.p + c->out_at, c->out.n - c->out_at);
@@ -254,7 +152,7 @@ static bool conn_flush(struct conn *c)
 }
 
 /* Writes the encoded answer; what the socket does not take is kept. */
-static void conn_send(struct conn *c, const struct rg_buf *encoded)
+static void conn_send(struct rg_http_conn *c, const struct rg_buf *encoded)
 {
     size_t at = 0;
 
@@ -276,23 +174,23 @@ static void conn_send(struct conn *c, const struct rg_buf *encoded)
 
 static void on_writable(struct rg_stream *stream)
 {
-    struct conn *c = stream->owner;
+    struct rg_http_conn *c = stream->owner;
 
     if (!conn_flush(c) || c->out.n > 0)
         return;
     conn_finish_answer(c);
     /* What was pipelined behind the answered request is next. */
-    if (c->state == CONN_IDLE && c->in.n > 0)
+    if (c->state == RG_CONN_IDLE && c->in.n > 0)
         process(c, NULL, 0);
 }
 
-static void count_status(struct conn *c, int status)
+static void count_status(struct rg_http_conn *c, int status)
 {
     static const int rows[] = {COUNT_2XX, COUNT_2XX, COUNT_2XX, COUNT_3XX, COUNT_4XX, COUNT_5XX};
     rg_count(c->server->counters, (size_t)rows[status / 100 % 6], 1);
 }
 
-static void send_response(struct conn *c, const struct rg_response *response)
+void rg_http_conn_send(struct rg_http_conn *c, const struct rg_response *response)
 {
     struct rg_http_server *server = c->server;
 
@@ -307,50 +205,37 @@ static void send_response(struct conn *c, const struct rg_response *response)
         rg_buf_done(&server->encoded);
 }
 
-static void add_json_escaped(struct rg_buf *out, const char *text)
-{
-    for (; *text != '\0'; text++) {
-        unsigned char ch = (unsigned char)*text;
-        if (ch == '"' || ch == '\\')
-            rg_buf_addf(out, "\\%c", ch);
-        else if (ch < 0x20 || ch >= 0x7f)
-            rg_buf_addf(out, "\\u%04x", ch);
-        else
-            rg_buf_add_char(out, (char)ch);
-    }
-}
-
 /* Refuses what is no request we can answer otherwise, and closes. */
-static void refuse(struct conn *c, int status, const struct rg_why *why)
+static void refuse(struct rg_http_conn *c, int status, const struct rg_why *why)
 {
     struct rg_response response = {.status = status};
     struct rg_buf body = {0};
 
     rg_count(c->server->counters, status == 408 ? COUNT_TIMEOUTS : COUNT_MALFORMED, 1);
-    rg_buf_add_c(&body, "{\"message\":\"");
-    add_json_escaped(&body, why->text);
+    rg_buf_add_c(&body, "{\"message\":");
+    rg_json_add_string(&body, rg_str_c(why->text));
     if (why->place[0] != '\0') {
-        rg_buf_add_c(&body, "\",\"where\":\"");
-        add_json_escaped(&body, why->place);
+        rg_buf_add_c(&body, ",\"where\":");
+        rg_json_add_string(&body, rg_str_c(why->place));
     }
-    rg_buf_add_c(&body, "\"}");
+    rg_buf_add_char(&body, '}');
     rg_response_add(&response, RG_STR("content-type"), RG_STR("application/json; charset=utf-8"));
     response.body = rg_buf_str(&body);
     rg_log_info("request refused", RG_FI("status", status), RG_FS("reason", why->text),
                 RG_FS("where", why->place));
 
-    set_state(c, CONN_ANSWERING, 0);
+    set_state(c, RG_CONN_ANSWERING, 0);
     c->keep_alive = false;
     c->method = RG_GET;
     c->minor = 1;
-    send_response(c, &response);
+    rg_http_conn_send(c, &response);
     rg_buf_done(&body);
 }
 
 /* ---- reading requests ---- */
 
 /* Keeps what was not used up; p[0..n) lies in the shared buffer or in c->in itself. */
-static void keep(struct conn *c, const char *p, size_t n)
+static void keep(struct rg_http_conn *c, const char *p, size_t n)
 {
     if (n == 0)
         rg_buf_done(&c->in);
@@ -360,7 +245,7 @@ static void keep(struct conn *c, const char *p, size_t n)
         rg_buf_add(&c->in, p, n);
 }
 
-static void call_handler(struct conn *c, struct rg_str body)
+static void call_handler(struct rg_http_conn *c, struct rg_str body)
 {
     struct rg_http_server *server = c->server;
     struct rg_exchange *exchange = &c->exchange;
@@ -369,15 +254,15 @@ static void call_handler(struct conn *c, struct rg_str body)
     exchange->conn = c;
     exchange->is_taken = false;
     exchange->in_handler = true;
-    set_state(c, CONN_ANSWERING, 0);
-    slot_take(server, exchange);
+    set_state(c, RG_CONN_ANSWERING, 0);
+    rg_exchange_begin(exchange);
     exchange->match.route->handler(exchange->match.route->arg, exchange);
     exchange->in_handler = false;
 }
 
 /* A complete head is at p. Finds the route and decides about the body. Returns 0 or minus a status.
  */
-static int begin_request(struct conn *c, const char *p, struct rg_why *why)
+static int begin_request(struct rg_http_conn *c, const char *p, struct rg_why *why)
 {
     struct rg_http_server *server = c->server;
     struct rg_request *req = &server->request;
@@ -400,14 +285,14 @@ static int begin_request(struct conn *c, const char *p, struct rg_why *why)
     return 0;
 }
 
-static void begin_body(struct conn *c, bool has_body_bytes)
+static void begin_body(struct rg_http_conn *c, bool has_body_bytes)
 {
     static const char go_on[] = "HTTP/1.1 100 Continue\r\n\r\n";
 
     c->chunked = (struct rg_h1_chunked){0};
     c->window_start_ms = c->server->reactor->now_ms;
     c->window_bytes = 0;
-    set_state(c, CONN_BODY, RATE_WINDOW_MS);
+    set_state(c, RG_CONN_BODY, RATE_WINDOW_MS);
     if (c->framing.expects_continue && !has_body_bytes) {
         /* An interim answer that the socket does not take is not worth waiting for. */
         rg_stream_write(c->stream, go_on, sizeof(go_on) - 1);
@@ -419,7 +304,7 @@ static void begin_body(struct conn *c, bool has_body_bytes)
  * needed, or minus a status. A chunked body is collected in c->body, and its bytes are dropped from
  * the input by way of *used.
  */
-static long take_body(struct conn *c, char *p, size_t n, size_t *used, bool *is_done,
+static long take_body(struct rg_http_conn *c, char *p, size_t n, size_t *used, bool *is_done,
                       struct rg_why *why)
 {
     *used = 0;
@@ -443,7 +328,7 @@ static long take_body(struct conn *c, char *p, size_t n, size_t *used, bool *is_
 }
 
 /* Drops used bytes that follow the head (which stays for the time when the body is complete). */
-static void drop_behind_head(struct conn *c, size_t used)
+static void drop_behind_head(struct rg_http_conn *c, size_t used)
 {
     size_t end = c->head_n + used;
     if (used == 0)
@@ -453,7 +338,7 @@ static void drop_behind_head(struct conn *c, size_t used)
 }
 
 /* The head has moved since it was parsed, and other requests have been parsed since. */
-static void parse_again(struct conn *c, const char *p)
+static void parse_again(struct rg_http_conn *c, const char *p)
 {
     struct rg_http_server *server = c->server;
     struct rg_request *req = &server->request;
@@ -467,16 +352,16 @@ static void parse_again(struct conn *c, const char *p)
  * Handles one request at p[0..n). Returns the bytes used up, 0 if more are needed (they are kept
  * then), or -1 if it was refused.
  */
-static long process_one(struct conn *c, char *p, size_t n)
+static long process_one(struct rg_http_conn *c, char *p, size_t n)
 {
     struct rg_why why = {0};
     size_t used;
     bool is_done;
-    bool is_parsed = c->state != CONN_BODY;
+    bool is_parsed = c->state != RG_CONN_BODY;
 
-    if (c->state == CONN_IDLE)
-        set_state(c, CONN_HEAD, c->server->settings->header_timeout_ms);
-    if (c->state == CONN_HEAD) {
+    if (c->state == RG_CONN_IDLE)
+        set_state(c, RG_CONN_HEAD, c->server->settings->header_timeout_ms);
+    if (c->state == RG_CONN_HEAD) {
         long head_n = rg_h1_scan(&c->scan, p, n, &c->server->settings->limits, &why);
         if (head_n == 0) {
             keep(c, p, n);
@@ -519,7 +404,7 @@ static long process_one(struct conn *c, char *p, size_t n)
  * Handles all requests that are complete. p[0..n) are new bytes in the shared buffer, or nothing if
  * only c->in is to be looked at.
  */
-static void process(struct conn *c, char *p, size_t n)
+static void process(struct rg_http_conn *c, char *p, size_t n)
 {
     long used = 0;
 
@@ -529,7 +414,8 @@ static void process(struct conn *c, char *p, size_t n)
         n = c->in.n;
     }
     c->is_processing = true;
-    while (n > 0 && (c->state == CONN_IDLE || c->state == CONN_HEAD || c->state == CONN_BODY)) {
+    while (n > 0 &&
+           (c->state == RG_CONN_IDLE || c->state == RG_CONN_HEAD || c->state == RG_CONN_BODY)) {
         used = process_one(c, p, n);
         if (used <= 0)
             break;
@@ -539,18 +425,28 @@ static void process(struct conn *c, char *p, size_t n)
     c->is_processing = false;
 
     if (c->stream == NULL) {
-        conn_free(c);
+        rg_http_conn_free(c);
         return;
     }
-    if (c->state == CONN_LINGERING || used < 0)
+    if (c->state == RG_CONN_LINGERING || used < 0)
         rg_buf_done(&c->in);
     else if (used > 0)
         keep(c, p, n);
-    if (c->state == CONN_ANSWERING)
+    if (c->state == RG_CONN_ANSWERING)
         rg_stream_want(c->stream, false, c->out.n > 0);
 }
 
-static void drop_lingering(struct conn *c, long n)
+void rg_http_conn_go_on(struct rg_http_conn *c)
+{
+    struct rg_http_server *server = c->server;
+    /* Who answers may be the handler of another exchange, which still looks at its own request. */
+    struct rg_request current = server->request;
+
+    process(c, NULL, 0);
+    server->request = current;
+}
+
+static void drop_lingering(struct rg_http_conn *c, long n)
 {
     c->window_bytes += n > 0 ? (uint64_t)n : 0;
     if (n == 0 || c->window_bytes > LINGER_MAX_BYTES)
@@ -559,7 +455,7 @@ static void drop_lingering(struct conn *c, long n)
 
 static void on_readable(struct rg_stream *stream)
 {
-    struct conn *c = stream->owner;
+    struct rg_http_conn *c = stream->owner;
     struct rg_reactor *reactor = c->server->reactor;
     long n = rg_stream_read(stream, reactor->read_buffer, RG_READ_BUFFER);
 
@@ -567,7 +463,7 @@ static void on_readable(struct rg_stream *stream)
         return;
     if (n < 0) {
         conn_close(c);
-    } else if (c->state == CONN_LINGERING) {
+    } else if (c->state == RG_CONN_LINGERING) {
         drop_lingering(c, n);
     } else if (n == 0) {
         /* A peer that closes between requests, or in the middle of one, gets no answer. */
@@ -585,7 +481,7 @@ static void on_hangup(struct rg_stream *stream)
 
 static const struct rg_stream_events conn_events = {on_readable, on_writable, on_hangup};
 
-static void body_window_ended(struct conn *c)
+static void body_window_ended(struct rg_http_conn *c)
 {
     struct rg_http_server *server = c->server;
     uint64_t want = server->settings->body_min_rate * RATE_WINDOW_MS / 1000;
@@ -602,23 +498,23 @@ static void body_window_ended(struct conn *c)
 
 static void on_timer(struct rg_timer *timer)
 {
-    struct conn *c = RG_CONTAINER_OF(timer, struct conn, timer);
+    struct rg_http_conn *c = RG_CONTAINER_OF(timer, struct rg_http_conn, timer);
     struct rg_why why = {0};
 
     switch (c->state) {
-    case CONN_HEAD:
+    case RG_CONN_HEAD:
         rg_why_set(&why, 0, "", "the request head was not complete in time");
         refuse(c, 408, &why);
         break;
-    case CONN_BODY:
+    case RG_CONN_BODY:
         body_window_ended(c);
         break;
-    case CONN_ANSWERING: /* the peer does not read the answer */
+    case RG_CONN_ANSWERING: /* the peer does not read the answer */
         rg_count(c->server->counters, COUNT_TIMEOUTS, 1);
         conn_close(c);
         break;
-    case CONN_IDLE:
-    case CONN_LINGERING:
+    case RG_CONN_IDLE:
+    case RG_CONN_LINGERING:
         conn_close(c);
         break;
     }
@@ -648,7 +544,7 @@ void rg_http_server_free(struct rg_http_server **serverp)
         return;
     *serverp = NULL;
     rg_assert(server->conns == NULL);
-    rg_free(server->slots);
+    rg_slots_done(&server->unanswered);
     rg_counters_free(&server->counters);
     rg_buf_done(&server->encoded);
     rg_free(server);
@@ -657,7 +553,7 @@ void rg_http_server_free(struct rg_http_server **serverp)
 void rg_http_server_accept(void *arg, int fd)
 {
     struct rg_http_server *server = arg;
-    struct conn *c = rg_zalloc(sizeof(*c));
+    struct rg_http_conn *c = rg_zalloc(sizeof(*c));
 
     c->server = server;
     c->timer.fn = on_timer;
@@ -673,7 +569,7 @@ void rg_http_server_accept(void *arg, int fd)
     rg_count(server->counters, COUNT_CONNECTIONS, 1);
     rg_count(server->counters, COUNT_ACCEPTED, 1);
     /* The first request is due like any other: a peer that says nothing is idle. */
-    set_state(c, CONN_IDLE, server->settings->idle_timeout_ms);
+    set_state(c, RG_CONN_IDLE, server->settings->idle_timeout_ms);
     /* The request is usually there already; reading it now saves a turn of the loop. */
     on_readable(c->stream);
 }
@@ -681,16 +577,16 @@ void rg_http_server_accept(void *arg, int fd)
 void rg_http_server_drain(struct rg_http_server *server)
 {
     server->is_draining = true;
-    for (struct conn *c = server->conns, *next; c != NULL; c = next) {
+    for (struct rg_http_conn *c = server->conns, *next; c != NULL; c = next) {
         next = c->next;
-        if (c->state == CONN_IDLE)
+        if (c->state == RG_CONN_IDLE)
             conn_close(c);
     }
 }
 
 void rg_http_server_close_all(struct rg_http_server *server)
 {
-    for (struct conn *c = server->conns, *next; c != NULL; c = next) {
+    for (struct rg_http_conn *c = server->conns, *next; c != NULL; c = next) {
         next = c->next;
         conn_close(c);
     }
@@ -704,113 +600,4 @@ size_t rg_http_server_connections(const struct rg_http_server *server)
 const struct rg_counters *rg_http_server_counters(const struct rg_http_server *server)
 {
     return server->counters;
-}
-
-/* ---- exchanges ---- */
-
-/* Goes on with what is pipelined behind an answer that came later. */
-static void process_behind(struct conn *c)
-{
-    struct rg_http_server *server = c->server;
-    /* Who answers may be the handler of another exchange, which still looks at its own request. */
-    struct rg_request current = server->request;
-
-    process(c, NULL, 0);
-    server->request = current;
-}
-
-const struct rg_request *rg_exchange_request(const struct rg_exchange *exchange)
-{
-    rg_assert(exchange->in_handler);
-    return &exchange->conn->server->request;
-}
-
-struct rg_str rg_exchange_param(const struct rg_exchange *exchange, size_t i)
-{
-    rg_assert(i < exchange->match.params_n);
-    return exchange->match.params[i];
-}
-
-void rg_exchange_peer(const struct rg_exchange *exchange, char out[RG_PEER_SIZE])
-{
-    rg_stream_peer(exchange->conn->stream, out);
-}
-
-struct rg_reactor *rg_exchange_reactor(const struct rg_exchange *exchange)
-{
-    return exchange->conn->server->reactor;
-}
-
-struct rg_exchange_handle rg_exchange_get_handle(const struct rg_exchange *exchange)
-{
-    const struct rg_http_server *server = exchange->conn->server;
-    return (struct rg_exchange_handle){server->reactor->id, exchange->slot,
-                                       server->slots[exchange->slot].generation};
-}
-
-struct rg_exchange *rg_http_server_find(struct rg_http_server *server,
-                                        struct rg_exchange_handle handle)
-{
-    rg_assert(handle.reactor == server->reactor->id);
-    if (handle.slot >= server->slots_n ||
-        server->slots[handle.slot].generation != handle.generation)
-        return NULL;
-    return server->slots[handle.slot].exchange;
-}
-
-static struct rg_str response_field(const struct rg_response *response, struct rg_str name)
-{
-    for (size_t i = 0; response != NULL && i < response->fields_n; i++) {
-        if (rg_str_eq_nocase(response->fields[i].name, name))
-            return response->fields[i].value;
-    }
-    return (struct rg_str){NULL, 0};
-}
-
-static void log_request(struct conn *c, int status, const struct rg_response *response)
-{
-    const struct rg_request *req = &c->server->request;
-
-    if (!c->exchange.in_handler || !rg_log_enabled(RG_LOG_INFO))
-        return;
-    /* The path alone: queries carry tokens. */
-    rg_log_info("request", RG_FSTR("method", req->method_name), RG_FSTR("path", req->path),
-                RG_FI("status", status),
-                RG_FU("duration_ms", c->server->reactor->now_ms - c->started_ms),
-                RG_FSTR("request_id", response_field(response, RG_STR("x-request-id"))),
-                RG_FSTR("traceparent", response_field(response, RG_STR("traceparent"))));
-}
-
-void rg_exchange_respond(struct rg_exchange *exchange, const struct rg_response *response)
-{
-    struct conn *c = exchange->conn;
-    bool was_processing = c->is_processing;
-
-    rg_assert(c->state == CONN_ANSWERING && !exchange->is_taken);
-    slot_release(c->server, exchange);
-    log_request(c, response->status, response);
-    c->is_processing = true;
-    send_response(c, response);
-    c->is_processing = was_processing;
-    if (was_processing)
-        return;
-    if (c->stream == NULL)
-        conn_free(c);
-    else if (c->state == CONN_IDLE && c->in.n > 0)
-        process_behind(c);
-}
-
-struct rg_stream *rg_exchange_take_stream(struct rg_exchange *exchange, struct rg_buf *early)
-{
-    struct conn *c = exchange->conn;
-    struct rg_stream *stream = c->stream;
-
-    rg_assert(c->state == CONN_ANSWERING && exchange->in_handler);
-    log_request(c, 200, NULL);
-    slot_release(c->server, exchange);
-    exchange->is_taken = true;
-    if (early != NULL)
-        rg_buf_add_str(early, c->behind);
-    c->stream = NULL;
-    return stream;
 }

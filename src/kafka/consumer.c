@@ -2,12 +2,10 @@
  * The ingest thread: reads, decodes, hands over, and keeps its client alive.
  *
  *   RUNS ──────── rg_consumer_quiesce() ──▶ QUIET ──── rg_consumer_stop() ──▶ ENDED
- *   take_batch / offer_held,                polls only, so that the           commits, leaves,
+ *   rg_consumer_take_batch,                 polls only, so that the           commits, leaves,
  *   rebuilt after a fatal error             group keeps its member            frees the client
  *
- * A message that the sink has no room for is kept; it is offered again every few milliseconds,
- * for a moment without further ado and then with all partitions paused. A pause costs what
- * was fetched ahead (see rg_consumer_pause()), so a short stall must not lead to one.
+ * intake.c takes the messages, assignment.c knows which partitions are ours.
  */
 #include "kafka/consumer.h"
 
@@ -22,15 +20,9 @@
 #include "base/rcu.h"
 #include "kafka/conf_priv.h"
 #include "kafka/consumer_priv.h"
-#include "kafka/decode.h"
 
 enum {
-    BATCH_MAX = 1000,
-    POLL_MS = 50,
-    NUDGE_PEAK = 256,
-    NUDGE_EVERY_MS = 10,
-    RETRY_MS = 2,   /* between two offers of a kept message */
-    STALL_MS = 20,  /* the sink may be full for so long without a pause */
+    POLL_MS = RG_CONSUMER_POLL_MS,
     PROBE_MS = 200, /* how long a probe waits while no broker answers */
     PROBE_EVERY_MS = 1000,
     REBUILD_FIRST_MS = 500,
@@ -127,158 +119,11 @@ void rg_consumer_note_assignment(struct rg_consumer *consumer)
     pthread_mutex_unlock(&consumer->lock);
 }
 
-static void set_paused_status(struct rg_consumer *consumer, bool is_paused)
+void rg_consumer_set_paused(struct rg_consumer *consumer, bool is_paused)
 {
     pthread_mutex_lock(&consumer->lock);
     consumer->status.is_paused = is_paused;
     pthread_mutex_unlock(&consumer->lock);
-}
-
-/* ----------------------------------------------------------------- messages */
-
-static struct rg_consumer_topic *topic_of(struct rg_consumer *consumer, const rd_kafka_topic_t *rkt)
-{
-    if (rkt != consumer->last_rkt) {
-        consumer->last_topic = rg_consumer_topic_find(consumer, rd_kafka_topic_name(rkt));
-        consumer->last_rkt = rkt;
-    }
-    return consumer->last_topic;
-}
-
-/* One more than the limit is enough for the decoder to refuse them all. */
-static size_t read_headers(const rd_kafka_message_t *m,
-                           struct rg_record_header headers[RG_DECODE_MAX_HEADERS + 1])
-{
-    rd_kafka_headers_t *list;
-    const char *name;
-    const void *value;
-    size_t value_n, n = 0;
-
-    if (rd_kafka_message_headers(m, &list) != RD_KAFKA_RESP_ERR_NO_ERROR)
-        return 0;
-    while (n <= RG_DECODE_MAX_HEADERS &&
-           rd_kafka_header_get_all(list, n, &name, &value, &value_n) == RD_KAFKA_RESP_ERR_NO_ERROR)
-        headers[n++] = (struct rg_record_header){rg_str_c(name), rg_str_n(value, value_n)};
-    return n;
-}
-
-static int deliver(struct rg_consumer *consumer, const struct rg_consumer_topic *topic,
-                   const rd_kafka_message_t *m, struct rg_why *why)
-{
-    struct rg_record_header headers[RG_DECODE_MAX_HEADERS + 1];
-    rd_kafka_timestamp_type_t kind;
-    struct rg_kafka_message message = {.topic = rg_str_c(topic->name),
-                                       .topic_no = topic->no,
-                                       .partition = m->partition,
-                                       .offset = m->offset,
-                                       .timestamp_ms = rd_kafka_message_timestamp(m, &kind),
-                                       .key = rg_str_n(m->key, m->key_len)};
-    size_t headers_n = read_headers(m, headers);
-    int err = rg_decode_record(headers, headers_n, rg_str_n(m->payload, m->len), &consumer->scratch,
-                               &message.event, why);
-
-    return err < 0 ? err : consumer->sink.event(consumer->sink.arg, &message, why);
-}
-
-/* Returns RG_EAGAIN if the sink has no room; otherwise the matter of this message is ended. */
-static int hand_over(struct rg_consumer *consumer, const rd_kafka_message_t *m)
-{
-    struct rg_consumer_topic *topic = topic_of(consumer, m->rkt);
-    struct rg_why why;
-    int err;
-
-    if (topic == NULL)
-        return 0;
-    why.place[0] = why.text[0] = '\0';
-    err = deliver(consumer, topic, m, &why);
-    if (err == RG_EAGAIN)
-        return err;
-    if (err < 0) {
-        topic->batch_failed++;
-        rg_log_error("bad message skipped", RG_FS("topic", topic->name),
-                     RG_FI("partition", m->partition), RG_FI("offset", m->offset),
-                     RG_FS("reason", why.text[0] != '\0' ? why.text : rg_strerror(err)),
-                     RG_FS("place", why.place));
-    } else {
-        topic->batch_good++;
-    }
-    rg_consumer_advance(consumer, topic, m->partition, m->offset + 1);
-    return 0;
-}
-
-/* n observations of the same length at once. */
-static void observe(struct rg_series *series, uint64_t n, uint64_t each_ns)
-{
-    size_t i = 0;
-
-    while (i < RG_HISTOGRAM_BUCKETS && each_ns > (uint64_t)rg_histogram_bounds_ms[i] * 1000000u)
-        i++;
-    if (i < RG_HISTOGRAM_BUCKETS)
-        atomic_fetch_add_explicit(&series->buckets[i], n, memory_order_relaxed);
-    atomic_fetch_add_explicit(&series->sum_ns, n * each_ns, memory_order_relaxed);
-    atomic_fetch_add_explicit(&series->count, n, memory_order_relaxed);
-}
-
-static void count_batch(struct rg_consumer *consumer, uint64_t duration_ns, size_t messages)
-{
-    for (size_t i = 0; i < consumer->topics_n; i++) {
-        struct rg_consumer_topic *topic = &consumer->topics[i];
-        if (topic->batch_good + topic->batch_failed == 0)
-            continue;
-        rg_series_add(topic->events, topic->batch_good + topic->batch_failed);
-        if (topic->batch_failed > 0)
-            rg_series_add(topic->failed, topic->batch_failed);
-        if (topic->batch_good > 0)
-            observe(topic->durations, topic->batch_good, duration_ns / messages);
-        topic->batch_good = topic->batch_failed = 0;
-    }
-}
-
-/* ------------------------------------------------------------- back-pressure */
-
-static void hold(struct rg_consumer *consumer, rd_kafka_message_t *m)
-{
-    if (consumer->held_n == consumer->held_cap) {
-        consumer->held_cap = consumer->held_cap * 2 + 4;
-        consumer->held =
-            rg_realloc_array(consumer->held, consumer->held_cap, sizeof(consumer->held[0]));
-    }
-    consumer->held[consumer->held_n++] = m;
-    if (consumer->is_holding)
-        return;
-    consumer->is_holding = true;
-    consumer->held_since_ms = rg_clock_mono_ms();
-}
-
-static void drop_first(struct rg_consumer *consumer)
-{
-    rd_kafka_message_destroy(consumer->held[0]);
-    consumer->held_n--;
-    memmove(consumer->held, consumer->held + 1, consumer->held_n * sizeof(consumer->held[0]));
-}
-
-void rg_consumer_drop_held(struct rg_consumer *consumer,
-                           const rd_kafka_topic_partition_list_t *partitions)
-{
-    size_t kept = 0;
-
-    for (size_t i = 0; i < consumer->held_n; i++) {
-        rd_kafka_message_t *m = consumer->held[i];
-        if (rd_kafka_topic_partition_list_find((rd_kafka_topic_partition_list_t *)partitions,
-                                               rd_kafka_topic_name(m->rkt), m->partition) != NULL)
-            rd_kafka_message_destroy(m);
-        else
-            consumer->held[kept++] = m;
-    }
-    consumer->held_n = kept;
-}
-
-static void drop_all_held(struct rg_consumer *consumer)
-{
-    while (consumer->held_n > 0)
-        rd_kafka_message_destroy(consumer->held[--consumer->held_n]);
-    consumer->is_holding = false;
-    set_paused_status(consumer, false);
 }
 
 /* ------------------------------------------------------------------- errors */
@@ -305,7 +150,7 @@ static void note_fatal(struct rg_consumer *consumer)
     consumer->is_broken = true;
 }
 
-static void on_message_error(struct rg_consumer *consumer, const rd_kafka_message_t *m)
+void rg_consumer_on_error(struct rg_consumer *consumer, const rd_kafka_message_t *m)
 {
     switch (m->err) {
     case RD_KAFKA_RESP_ERR__FATAL:
@@ -351,137 +196,6 @@ static void on_error(rd_kafka_t *rk, int err, const char *reason, void *opaque)
 
 /* ------------------------------------------------------------------ reading */
 
-/* Takes the message. */
-static void receive(struct rg_consumer *consumer, rd_kafka_message_t *m)
-{
-    if (m->err == RD_KAFKA_RESP_ERR_NO_ERROR) {
-        if (!consumer->is_connected || consumer->has_error)
-            rg_consumer_note_connected(consumer);
-        if (consumer->held_n > 0 || hand_over(consumer, m) == RG_EAGAIN) {
-            hold(consumer, m);
-            return;
-        }
-    } else {
-        on_message_error(consumer, m);
-    }
-    rd_kafka_message_destroy(m);
-}
-
-/* False for a message of a partition that was revoked while the batch was taken. */
-static bool is_assigned(struct rg_consumer *consumer, const rd_kafka_message_t *m)
-{
-    const struct rg_consumer_topic *topic = topic_of(consumer, m->rkt);
-
-    return topic != NULL && m->partition >= 0 && (size_t)m->partition < topic->positions_n &&
-           topic->positions[m->partition].is_assigned;
-}
-
-/* Everything that is there already, without waiting; cheaper than polling for each message. */
-static size_t take_rest(struct rg_consumer *consumer)
-{
-    rd_kafka_message_t **batch = consumer->batch;
-    ssize_t n = rd_kafka_consume_batch_queue(consumer->queue, 0, batch, BATCH_MAX);
-
-    for (ssize_t i = 0; i < n; i++) {
-        /* Written by a broker's thread on another core; fetched while the one before is read. */
-        if (i + 2 < n)
-            __builtin_prefetch(batch[i + 2]);
-        if (i + 1 < n)
-            __builtin_prefetch(batch[i + 1]->payload);
-        if (batch[i]->err == RD_KAFKA_RESP_ERR_NO_ERROR && !is_assigned(consumer, batch[i]))
-            rd_kafka_message_destroy(batch[i]);
-        else
-            receive(consumer, batch[i]);
-    }
-    return n > 0 ? (size_t)n : 0;
-}
-
-/* Half empty after having been long: fetching may have stopped, see rg_consumer_nudge(). */
-static void watch_queue(struct rg_consumer *consumer)
-{
-    size_t n = rd_kafka_queue_length(consumer->queue);
-    uint64_t now_ms = rg_clock_mono_ms();
-
-    if (n > consumer->queue_peak)
-        consumer->queue_peak = n;
-    if (consumer->queue_peak < NUDGE_PEAK || n > consumer->queue_peak / 2 ||
-        now_ms - consumer->nudged_ms < NUDGE_EVERY_MS)
-        return;
-    consumer->queue_peak = n;
-    consumer->nudged_ms = now_ms;
-    rg_consumer_nudge(consumer);
-}
-
-static void take_batch(struct rg_consumer *consumer)
-{
-    rd_kafka_message_t *m = rd_kafka_consumer_poll(consumer->rk, POLL_MS);
-    uint64_t started_ns = rg_clock_mono_ns();
-    size_t n = 1;
-
-    if (m == NULL)
-        return;
-    receive(consumer, m);
-    if (!consumer->is_holding)
-        n += take_rest(consumer);
-    count_batch(consumer, rg_clock_mono_ns() - started_ns, n);
-    rg_consumer_store(consumer);
-    watch_queue(consumer);
-}
-
-static void pause_reading(struct rg_consumer *consumer)
-{
-    rg_consumer_pause(consumer);
-    set_paused_status(consumer, true);
-}
-
-static void wait_a_moment(void)
-{
-    nanosleep(&(struct timespec){.tv_nsec = RETRY_MS * 1000000L}, NULL);
-}
-
-static void end_holding(struct rg_consumer *consumer)
-{
-    consumer->is_holding = false;
-    if (!consumer->is_paused)
-        return;
-    rg_consumer_resume(consumer);
-    set_paused_status(consumer, false);
-}
-
-/* Keeps the membership alive; a message that comes in spite of the pause waits in its place. */
-static void poll_paused(struct rg_consumer *consumer)
-{
-    rd_kafka_message_t *m = rd_kafka_consumer_poll(consumer->rk, RETRY_MS);
-
-    if (m != NULL)
-        receive(consumer, m);
-}
-
-static void offer_held(struct rg_consumer *consumer)
-{
-    uint64_t started_ns = rg_clock_mono_ns();
-    size_t n = 0;
-
-    while (consumer->held_n > 0 && hand_over(consumer, consumer->held[0]) != RG_EAGAIN) {
-        drop_first(consumer);
-        n++;
-    }
-    if (n > 0) {
-        count_batch(consumer, rg_clock_mono_ns() - started_ns, n);
-        rg_consumer_store(consumer);
-    }
-    if (consumer->held_n == 0) {
-        end_holding(consumer);
-        return;
-    }
-    if (!consumer->is_paused && rg_clock_mono_ms() - consumer->held_since_ms >= STALL_MS)
-        pause_reading(consumer);
-    if (consumer->is_paused)
-        poll_paused(consumer);
-    else
-        wait_a_moment();
-}
-
 /* librdkafka reports a loss but no return; an answer to anything is one. */
 static void probe(struct rg_consumer *consumer)
 {
@@ -502,9 +216,9 @@ static void consume(struct rg_consumer *consumer)
 {
     while (rg_consumer_runs(consumer) && !consumer->is_broken) {
         if (consumer->is_holding)
-            offer_held(consumer);
+            rg_consumer_offer_held(consumer);
         else
-            take_batch(consumer);
+            rg_consumer_take_batch(consumer);
         if (!consumer->is_connected)
             probe(consumer);
     }
@@ -611,7 +325,7 @@ static void close_client(struct rg_consumer *consumer, uint64_t deadline_ms)
 {
     if (consumer->rk == NULL)
         return;
-    drop_all_held(consumer);
+    rg_consumer_drop_all_held(consumer);
     rg_consumer_store(consumer);
     leave(consumer, deadline_ms);
     rd_kafka_queue_destroy(consumer->queue);
@@ -679,7 +393,7 @@ static void run(struct rg_consumer *consumer)
 /* The messages handed over are still on their way to clients; the group must not move on yet. */
 static void stay_quietly(struct rg_consumer *consumer)
 {
-    drop_all_held(consumer);
+    rg_consumer_drop_all_held(consumer);
     if (consumer->rk != NULL)
         rg_consumer_pause(consumer);
     while (atomic_load(&consumer->wanted) < RG_CONSUMER_ENDED) {
@@ -804,7 +518,7 @@ struct rg_consumer *rg_consumer_start(const struct rg_kafka_settings *settings,
     consumer->settings = settings;
     consumer->sink = *sink;
     consumer->tally = tally;
-    consumer->batch = rg_realloc_array(NULL, BATCH_MAX, sizeof(consumer->batch[0]));
+    consumer->batch = rg_realloc_array(NULL, RG_CONSUMER_BATCH_MAX, sizeof(consumer->batch[0]));
     consumer->group_id = group_id_for(settings);
     consumer->topics = rg_zalloc(topics->n * sizeof(consumer->topics[0]));
     consumer->topics_n = topics->n;

@@ -103,6 +103,25 @@ bool rg_consumer_note_error(struct rg_consumer *consumer, const char *text);
 /* Puts the number of partitions, and that there is an assignment, into the status. */
 void rg_consumer_note_assignment(struct rg_consumer *consumer);
 
+/* What a message without content says. */
+void rg_consumer_on_error(struct rg_consumer *consumer, const struct rd_kafka_message_s *message);
+
+void rg_consumer_set_paused(struct rg_consumer *consumer, bool is_paused);
+
+/* --------------------------------------------------------------- intake.c */
+
+/* Messages taken from the queue at once. */
+#define RG_CONSUMER_BATCH_MAX 1000
+#define RG_CONSUMER_POLL_MS   50
+
+/* Waits for a message and hands over all that are there. */
+void rg_consumer_take_batch(struct rg_consumer *consumer);
+
+/* While messages are kept: offers them again, or waits a little. */
+void rg_consumer_offer_held(struct rg_consumer *consumer);
+
+void rg_consumer_drop_all_held(struct rg_consumer *consumer);
+
 /* Frees the kept messages that belong to one of the partitions. */
 void rg_consumer_drop_held(struct rg_consumer *consumer,
                            const struct rd_kafka_topic_partition_list_s *partitions);

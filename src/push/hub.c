@@ -103,7 +103,7 @@ void rg_hub_free(struct rg_hub **hubp)
     rg_index_free(&hub->index);
     rg_dispatcher_free(&hub->dispatcher);
     rg_counters_free(&hub->counters);
-    rg_free(hub->slots);
+    rg_slots_done(&hub->clients);
     rg_free(hub->touched);
     rg_free(hub->doomed);
     rg_free(hub->buried);
@@ -114,18 +114,7 @@ void rg_hub_free(struct rg_hub **hubp)
 
 void rg_hub_join(struct rg_hub *hub, struct rg_client *client)
 {
-    if (hub->free_slot == 0) {
-        uint32_t n = hub->slots_n > 0 ? hub->slots_n * 2 : 64;
-        hub->slots = rg_realloc_array(hub->slots, n, sizeof(hub->slots[0]));
-        for (uint32_t i = n; i > hub->slots_n; i--) {
-            hub->slots[i - 1] = (struct rg_hub_slot){NULL, 1, hub->free_slot};
-            hub->free_slot = i;
-        }
-        hub->slots_n = n;
-    }
-    client->slot = hub->free_slot - 1;
-    hub->free_slot = hub->slots[client->slot].next_free;
-    hub->slots[client->slot].client = client;
+    client->slot = rg_slots_take(&hub->clients, client);
     hub->clients_n++;
     rg_count(hub->counters, RG_HUB_CLIENTS + client->transport, 1);
     rg_count(hub->counters, RG_HUB_CONNECTS + client->transport, 1);
@@ -134,14 +123,13 @@ void rg_hub_join(struct rg_hub *hub, struct rg_client *client)
 struct rg_client_handle rg_hub_handle(const struct rg_hub *hub, const struct rg_client *client)
 {
     return (struct rg_client_handle){hub->reactor->id, client->slot,
-                                     hub->slots[client->slot].generation};
+                                     hub->clients.at[client->slot].generation};
 }
 
 struct rg_client *rg_hub_find(struct rg_hub *hub, struct rg_client_handle handle)
 {
-    if (handle.slot >= hub->slots_n || hub->slots[handle.slot].generation != handle.generation)
-        return NULL;
-    struct rg_client *client = hub->slots[handle.slot].client;
+    struct rg_client *client = rg_slots_get(&hub->clients, handle.slot, handle.generation);
+
     return client != NULL && client->state == RG_CLIENT_OPEN ? client : NULL;
 }
 
@@ -162,14 +150,9 @@ void rg_hub_doom(struct rg_hub *hub, struct rg_client *client, unsigned code, co
 
 void rg_hub_bury(struct rg_hub *hub, struct rg_client *client)
 {
-    struct rg_hub_slot *slot = &hub->slots[client->slot];
-
     if (client->touched_at != 0)
         hub->touched[client->touched_at - 1] = NULL;
-    slot->client = NULL;
-    slot->generation++;
-    slot->next_free = hub->free_slot;
-    hub->free_slot = client->slot + 1;
+    rg_slots_release(&hub->clients, client->slot);
     hub->clients_n--;
     rg_count(hub->counters, RG_HUB_CLIENTS + client->transport, -1);
     GROW(hub->buried, hub->buried_n, hub->buried_cap);
@@ -290,9 +273,9 @@ void rg_hub_drain(struct rg_hub *hub, void (*on_empty)(void *arg), void *arg)
     hub->is_draining = true;
     hub->on_empty = on_empty;
     hub->on_empty_arg = arg;
-    for (uint32_t i = 0; i < hub->slots_n; i++) {
-        if (hub->slots[i].client != NULL)
-            rg_client_end(hub->slots[i].client, RG_END_SHUTDOWN, 1001,
+    for (uint32_t i = 0; i < hub->clients.n; i++) {
+        if (hub->clients.at[i].thing != NULL)
+            rg_client_end(hub->clients.at[i].thing, RG_END_SHUTDOWN, 1001,
                           "The gateway is shutting down.");
     }
     rg_hub_settle(hub);
@@ -300,9 +283,9 @@ void rg_hub_drain(struct rg_hub *hub, void (*on_empty)(void *arg), void *arg)
 
 void rg_hub_kill_all(struct rg_hub *hub)
 {
-    for (uint32_t i = 0; i < hub->slots_n; i++) {
-        if (hub->slots[i].client != NULL)
-            rg_client_kill(hub->slots[i].client);
+    for (uint32_t i = 0; i < hub->clients.n; i++) {
+        if (hub->clients.at[i].thing != NULL)
+            rg_client_kill(hub->clients.at[i].thing);
     }
     rg_hub_settle(hub);
 }

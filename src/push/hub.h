@@ -8,6 +8,7 @@
  */
 #pragma once
 
+#include "base/slots.h"
 #include "http/server.h"
 #include "push/client.h"
 #include "push/dispatch.h"
@@ -25,12 +26,6 @@ enum {
 };
 extern const struct rg_counter_row rg_hub_counter_rows[RG_HUB_ROWS];
 
-struct rg_hub_slot {
-    struct rg_client *client;
-    uint32_t generation;
-    uint32_t next_free; /* index + 1; 0: none */
-};
-
 struct rg_hub {
     struct rg_push *push;
     struct rg_reactor *reactor;
@@ -40,8 +35,7 @@ struct rg_hub {
     struct rg_dispatcher *dispatcher;
     struct rg_counters *counters;
 
-    struct rg_hub_slot *slots;
-    uint32_t slots_n, free_slot;
+    struct rg_slots clients;
     size_t clients_n;
 
     struct rg_client **touched; /* to flush after the batch; NULL where one was freed meanwhile */
