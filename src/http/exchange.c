@@ -31,11 +31,6 @@ struct rg_str rg_exchange_param(const struct rg_exchange *exchange, size_t i)
     return exchange->match.params[i];
 }
 
-void rg_exchange_peer(const struct rg_exchange *exchange, char out[RG_PEER_SIZE])
-{
-    rg_stream_peer(exchange->conn->stream, out);
-}
-
 struct rg_reactor *rg_exchange_reactor(const struct rg_exchange *exchange)
 {
     return exchange->conn->server->reactor;

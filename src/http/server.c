@@ -79,7 +79,7 @@ static void conn_unlink(struct rg_http_conn *c)
         c->next->prev = c->prev;
     rg_count(server->counters, COUNT_CONNECTIONS, -1);
 }
-/* Frees everything but the stream. */
+
 void rg_http_conn_free(struct rg_http_conn *c)
 {
     rg_exchange_end(&c->exchange);

@@ -77,9 +77,6 @@ const struct rg_request *rg_exchange_request(const struct rg_exchange *exchange)
 /* A parameter of the route's pattern, percent-decoding not applied. */
 struct rg_str rg_exchange_param(const struct rg_exchange *exchange, size_t i);
 
-/* The client's address; see rg_stream_peer(). */
-void rg_exchange_peer(const struct rg_exchange *exchange, char out[RG_PEER_SIZE]);
-
 struct rg_reactor *rg_exchange_reactor(const struct rg_exchange *exchange);
 
 /* For an answer that comes later. Valid on any thread; look it up on the exchange's own. */

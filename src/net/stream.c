@@ -1,8 +1,6 @@
 #include "net/stream.h"
 
-#include <arpa/inet.h>
 #include <errno.h>
-#include <stdio.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -123,23 +121,4 @@ long rg_stream_writev(struct rg_stream *stream, const struct iovec *iov, int n)
 void rg_stream_shutdown(struct rg_stream *stream)
 {
     shutdown(stream->fd, SHUT_WR);
-}
-
-void rg_stream_peer(const struct rg_stream *stream, char out[RG_PEER_SIZE])
-{
-    struct sockaddr_storage ss = {0};
-    socklen_t n = sizeof(ss);
-
-    snprintf(out, RG_PEER_SIZE, "unknown");
-    if (getpeername(stream->fd, (struct sockaddr *)&ss, &n) != 0)
-        return;
-    if (ss.ss_family == AF_INET) {
-        inet_ntop(AF_INET, &((struct sockaddr_in *)&ss)->sin_addr, out, RG_PEER_SIZE);
-    } else if (ss.ss_family == AF_INET6) {
-        const struct in6_addr *a = &((struct sockaddr_in6 *)&ss)->sin6_addr;
-        if (IN6_IS_ADDR_V4MAPPED(a))
-            inet_ntop(AF_INET, &a->s6_addr[12], out, RG_PEER_SIZE);
-        else
-            inet_ntop(AF_INET6, a, out, RG_PEER_SIZE);
-    }
 }

@@ -58,8 +58,3 @@ long rg_stream_writev(struct rg_stream *stream, const struct iovec *iov, int n);
 
 /* Says that nothing more will be written. */
 void rg_stream_shutdown(struct rg_stream *stream);
-
-#define RG_PEER_SIZE 46 /* INET6_ADDRSTRLEN */
-
-/* Writes the peer's address in text, IPv4-mapped addresses as IPv4; "unknown" if there is none. */
-void rg_stream_peer(const struct rg_stream *stream, char out[RG_PEER_SIZE]);

@@ -400,6 +400,115 @@ static void kafka_content_types_choose_the_mode(void **state)
         assert_int_equal(rg_envelope_kafka_mode(rg_str_c(cases[i].type)), cases[i].mode);
 }
 
+/* -- a glance --------------------------------------------------------------- */
+
+/* What is asked for, and what was told. */
+struct question {
+    bool is_wanted;
+    uint64_t fields;
+    char type[32]; /* that wanted was asked about; empty: it was not asked */
+};
+
+static bool wanted(void *arg, struct rg_str type, const struct rg_extractor_type **ret_type,
+                   uint64_t *ret_fields)
+{
+    struct question *question = arg;
+
+    assert_int_equal(question->type[0], '\0'); /* asked once */
+    snprintf(question->type, sizeof(question->type), "%.*s", RG_STR_ARG(type));
+    *ret_type = rg_extractors_find(extractors, type);
+    *ret_fields = question->fields;
+    return question->is_wanted;
+}
+
+static int glance(struct question *question, const char *text, struct rg_envelope *ret)
+{
+    struct rg_why why;
+
+    question->type[0] = '\0';
+    return rg_envelope_glance(projector, rg_str_c(text), wanted, question, &scratch, ret, &why);
+}
+
+#define SEEN "\"specversion\":\"1.0\",\"type\":\"chat\",\"id\":\"1\""
+
+static void a_glance_ends_with_the_attributes_if_nobody_wants_the_type(void **state)
+{
+    (void)state;
+    struct question question = {.is_wanted = false};
+    struct rg_envelope e;
+    assert_int_equal(glance(&question, "{" SEEN ",\"rest\":!", &e), 1);
+    assert_string_equal(question.type, "chat");
+    assert_int_equal(
+        glance(&question, "{\"id\":\"1\",\"x\":[{}],\"type\":\"b\",\"specversion\":\"0.2\"}!", &e),
+        1);
+    assert_string_equal(question.type, "b");
+}
+
+static void a_glance_ends_when_all_fields_asked_for_are_there(void **state)
+{
+    (void)state;
+    struct question question = {.is_wanted = true, .fields = 0};
+    struct rg_envelope e;
+    assert_int_equal(glance(&question, "{" SEEN ",\"rest\":!", &e), 2);
+    question.fields = 1;
+    assert_int_equal(
+        glance(&question, "{" SEEN ",\"data\":{\"x\":1,\"room\":\"blue\",\"rest\":!", &e), 2);
+    assert_str(rg_projector_get(projector, room_slot).text, "\"blue\"");
+    /* They may come first. */
+    assert_int_equal(glance(&question, "{\"data\":{\"room\":7}," SEEN ",\"rest\":!", &e), 2);
+    assert_str(rg_projector_get(projector, room_slot).text, "7");
+}
+
+static void a_glance_that_misses_a_field_reads_all_as_a_parse_does(void **state)
+{
+    (void)state;
+    struct question question = {.is_wanted = true, .fields = 1};
+    struct rg_envelope e;
+    static const char text[] = "{" SEEN ",\"data\":\"{\\\"room\\\":5}\","
+                               "\"datacontenttype\":\"application/json\"}";
+    assert_int_equal(glance(&question, text, &e), 0);
+    assert_str(e.type, "chat");
+    assert_str(e.id, "1");
+    assert_str(e.text, text);
+    assert_str(rg_projector_get(projector, room_slot).text, "5");
+    assert_int_equal(glance(&question, "{" SEEN ",\"data\":{}", &e), RG_ESYNTAX);
+    assert_int_equal(glance(&question, "{" SEEN ",\"data\":{}}", &e), 0);
+    assert_int_equal(rg_projector_get(projector, room_slot).kind, RG_JSON_NONE);
+}
+
+static void a_glance_leaves_what_is_unusual_to_the_parse(void **state)
+{
+    static const char *const unusual[] = {
+        "{\"cloudEventsVersion\":\"0.1\",\"eventType\":\"chat\",\"eventID\":\"1\"}",
+        "{\"specversion\":\"1\\u002e0\",\"type\":\"chat\",\"id\":\"1\"}",
+        "{\"specversion\":\"1.0\",\"type\":\"ch\\u0061t\",\"id\":\"1\"}",
+        "{\"specversion\":\"1.0\",\"type\":\"chat\",\"id\":\"\\u0031\"}",
+        "{\"specversion\":\"1.0\",\"type\":\"chat\",\"id\":1}",
+    };
+    static const char *const refused[] = {
+        "{\"specversion\":\"1.0\",\"type\":\"chat\",\"id\":\"\"}",
+        "{\"specversion\":\"1.0\",\"type\":\"\",\"id\":\"1\"}",
+        "{\"specversion\":\"1.0\",\"type\":\"chat\"}",
+        "{\"specversion\":null,\"specversion\":\"1.0\",\"type\":\"chat\",\"id\":\"1\"}",
+        "{\"specversion\":\"0.3\",\"type\":\"chat\",\"id\":\"1\"}",
+        "[{" SEEN "}]",
+    };
+
+    (void)state;
+    struct question question = {.is_wanted = false};
+    struct rg_envelope e;
+    for (size_t i = 0; i < RG_COUNT_OF(unusual); i++) {
+        assert_int_equal(glance(&question, unusual[i], &e), 0);
+        assert_str(e.type, "chat");
+        assert_str(e.id, "1");
+        assert_string_equal(question.type, "");
+    }
+    for (size_t i = 0; i < RG_COUNT_OF(refused); i++) {
+        assert_int_equal(glance(&question, refused[i], &e), RG_EINVAL);
+        assert_string_equal(question.type, "");
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -418,6 +527,10 @@ int main(void)
         cmocka_unit_test(nesting_counts_the_event_itself),
         cmocka_unit_test(http_content_types_choose_the_mode),
         cmocka_unit_test(kafka_content_types_choose_the_mode),
+        cmocka_unit_test(a_glance_ends_with_the_attributes_if_nobody_wants_the_type),
+        cmocka_unit_test(a_glance_ends_when_all_fields_asked_for_are_there),
+        cmocka_unit_test(a_glance_that_misses_a_field_reads_all_as_a_parse_does),
+        cmocka_unit_test(a_glance_leaves_what_is_unusual_to_the_parse),
     };
     return cmocka_run_group_tests(tests, setup, teardown);
 }

@@ -110,6 +110,35 @@ static void match_names_the_reactors_of_each_key(void **state)
     rg_interest_free(&interest);
 }
 
+static void a_type_has_the_union_of_the_field_sets_in_use(void **state)
+{
+    struct rg_interest *interest = rg_interest_new();
+    struct asker *a = asker_new(interest);
+    struct rg_subscription_key all = key_of(a, 0), room = key_of(a, 1), both = key_of(a, 5);
+    uint64_t fields = 77;
+
+    (void)state;
+    assert_false(rg_interest_of_type(interest, RG_STR("chat.posted"), &fields));
+    assert_int_equal(fields, 77);
+    assert_int_equal(rg_interest_add(interest, 3, &all), 0);
+    assert_true(rg_interest_of_type(interest, RG_STR("chat.posted"), &fields));
+    assert_int_equal(fields, 0);
+    assert_false(rg_interest_of_type(interest, RG_STR("chat"), &fields));
+
+    assert_int_equal(rg_interest_add(interest, 3, &room), 0);
+    assert_int_equal(rg_interest_add(interest, 4, &both), 0);
+    assert_true(rg_interest_of_type(interest, RG_STR("chat.posted"), &fields));
+    assert_int_equal(fields, 5);
+    rg_interest_remove(interest, 4, &both);
+    rg_interest_remove(interest, 3, &all);
+    assert_true(rg_interest_of_type(interest, RG_STR("chat.posted"), &fields));
+    assert_int_equal(fields, 1);
+    rg_interest_remove(interest, 3, &room);
+    assert_false(rg_interest_of_type(interest, RG_STR("chat.posted"), &fields));
+    asker_free(a);
+    rg_interest_free(&interest);
+}
+
 static void other_values_do_not_match(void **state)
 {
     RG_CLEANUP(rg_subscription_set_free)
@@ -274,6 +303,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(event_nobody_wants_matches_nothing),
         cmocka_unit_test(match_names_the_reactors_of_each_key),
+        cmocka_unit_test(a_type_has_the_union_of_the_field_sets_in_use),
         cmocka_unit_test(other_values_do_not_match),
         cmocka_unit_test(field_sets_of_a_type_are_bounded),
         cmocka_unit_test(readers_and_writers_do_not_disturb_each_other),

@@ -240,6 +240,93 @@ static void text_in_a_string_is_seen_below_its_pointer(void **state)
     assert_int_equal(rg_projector_run_below(f.projector, RG_STR("/nope"), RG_STR("1")), 0);
 }
 
+/* -- runs that end early ---------------------------------------------------- */
+
+/* Ends the run at a slot, and remembers what it was told. */
+struct listener {
+    struct fixture *f;
+    int last; /* the run ends with this slot */
+    int told[8];
+    size_t n;
+};
+
+static bool listen(void *arg, int slot)
+{
+    struct listener *listener = arg;
+
+    rg_assert(listener->n < RG_COUNT_OF(listener->told));
+    listener->told[listener->n++] = slot;
+    assert_int_not_equal(rg_projector_get(listener->f->projector, slot).kind, RG_JSON_NONE);
+    return slot == listener->last;
+}
+
+static int run_until(struct listener *listener, const char *text, struct rg_why *why)
+{
+    listener->n = 0;
+    return rg_projector_run_until(listener->f->projector, rg_str_c(text), listen, listener, NULL,
+                                  why);
+}
+
+static void a_run_that_nobody_ends_tells_each_slot_once_as_it_is_filled(void **state)
+{
+    (void)state;
+    FIXTURE(f, "/a/b", "/c", "/a", "/none");
+    struct listener listener = {&f, -1, {0}, 0};
+
+    assert_int_equal(run_until(&listener, "{\"c\":1,\"a\":{\"b\":2,\"b\":3},\"c\":4}", NULL), 0);
+    assert_int_equal(listener.n, 3);
+    assert_int_equal(listener.told[0], 1);
+    assert_int_equal(listener.told[1], 0);
+    assert_int_equal(listener.told[2], 2); /* a container when it ends */
+    expect(&f, 2, "{\"b\":2,\"b\":3}");
+}
+
+static void what_follows_the_end_of_a_run_is_not_looked_at(void **state)
+{
+    (void)state;
+    FIXTURE(f, "/a", "/b");
+    struct listener listener = {&f, 0, {0}, 0};
+
+    assert_int_equal(run_until(&listener, "{\"a\":1,\"b\":}} no JSON", NULL), 1);
+    assert_int_equal(listener.n, 1);
+    expect(&f, 0, "1");
+    expect(&f, 1, NULL);
+    /* Not even what follows the whole value. */
+    assert_int_equal(run_until(&listener, "{\"b\":2,\"a\":1} more", NULL), 1);
+    expect(&f, 1, "2");
+}
+
+static void a_mistake_before_the_end_of_a_run_is_a_mistake(void **state)
+{
+    (void)state;
+    FIXTURE(f, "/a", "/b");
+    struct listener listener = {&f, 1, {0}, 0};
+    struct rg_why why = {0};
+
+    assert_int_equal(run_until(&listener, "{\"a\":1,\"x\":nil,\"b\":2}", &why), RG_ESYNTAX);
+    assert_string_equal(why.place, "byte 11");
+    assert_int_equal(listener.n, 1);
+    expect(&f, 0, NULL);
+    assert_int_equal(run_until(&listener, "", &why), RG_ESYNTAX);
+    assert_int_equal(listener.n, 0);
+}
+
+static void a_run_after_one_that_was_ended_starts_afresh(void **state)
+{
+    (void)state;
+    FIXTURE(f, "/a", "/b/c");
+    struct listener listener = {&f, 0, {0}, 0};
+
+    assert_int_equal(run_until(&listener, "{\"a\":1,\"b\":{\"c\":2}}", NULL), 1);
+    assert_int_equal(run(&f, "{\"b\":{\"c\":3}}"), 0);
+    assert_int_equal(listener.n, 1); /* and nobody is told any more */
+    expect(&f, 0, NULL);
+    expect(&f, 1, "3");
+    assert_int_equal(run_until(&listener, "{\"a\":4}", NULL), 1);
+    assert_int_equal(rg_projector_run_below(f.projector, RG_STR("/b"), RG_STR("{\"c\":5}")), 0);
+    expect(&f, 1, "5");
+}
+
 /* -- the same answers as another implementation gives ----------------------- */
 
 static uint64_t random_state;
@@ -476,6 +563,10 @@ int main(void)
         cmocka_unit_test(the_whole_text_is_checked_also_where_pointers_lead),
         cmocka_unit_test(nesting_is_bounded_also_where_pointers_lead),
         cmocka_unit_test(text_in_a_string_is_seen_below_its_pointer),
+        cmocka_unit_test(a_run_that_nobody_ends_tells_each_slot_once_as_it_is_filled),
+        cmocka_unit_test(what_follows_the_end_of_a_run_is_not_looked_at),
+        cmocka_unit_test(a_mistake_before_the_end_of_a_run_is_a_mistake),
+        cmocka_unit_test(a_run_after_one_that_was_ended_starts_afresh),
         cmocka_unit_test(random_documents_give_what_a_tree_gives),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
