@@ -251,6 +251,17 @@ static bool resets_to_end(const rd_kafka_conf_t *conf)
            strcmp(value, "end") == 0;
 }
 
+static size_t number_of(const rd_kafka_conf_t *conf, const char *property)
+{
+    char value[32] = "";
+    size_t n = sizeof(value);
+    uint64_t number = 0;
+
+    rd_kafka_conf_get(conf, property, value, &n);
+    rg_str_to_u64(rg_str_c(value), SIZE_MAX / 1024, &number);
+    return (size_t)number;
+}
+
 static void on_rebalance(rd_kafka_t *rk, rd_kafka_resp_err_t err,
                          rd_kafka_topic_partition_list_t *partitions, void *opaque)
 {
@@ -267,6 +278,9 @@ static int open_client(struct rg_consumer *consumer, struct rg_why *why)
     if (conf == NULL)
         return RG_EINVAL;
     consumer->starts_at_end = resets_to_end(conf);
+    consumer->level = (struct rg_consumer_queue){
+        .max_messages = number_of(conf, "queued.min.messages"),
+        .max_bytes = 1024 * number_of(conf, "queued.max.messages.kbytes")};
     rd_kafka_conf_set_opaque(conf, consumer);
     rd_kafka_conf_set_error_cb(conf, on_error);
     rd_kafka_conf_set_rebalance_cb(conf, on_rebalance);

@@ -45,6 +45,14 @@ struct rg_consumer_dirty {
     int32_t partition;
 };
 
+/* How full librdkafka's queue is, as far as it lets us see. */
+struct rg_consumer_queue {
+    size_t max_messages, max_bytes;   /* where fetching stops */
+    size_t peak_messages, peak_bytes; /* since the last nudge */
+    size_t batch_bytes;               /* of the messages that were just taken */
+    uint64_t nudged_ms;
+};
+
 struct rg_consumer {
     const struct rg_kafka_settings *settings; /* set once; not used after RG_CONSUMER_QUIET */
     struct rg_consumer_sink sink;
@@ -66,8 +74,7 @@ struct rg_consumer {
     struct rd_kafka_s *rk;             /* the ingest thread only, down to the end */
     struct rd_kafka_queue_s *queue;    /* of rk: where its messages arrive */
     struct rd_kafka_message_s **batch; /* room for one */
-    size_t queue_peak;                 /* messages in queue at most, since the last nudge */
-    uint64_t nudged_ms;
+    struct rg_consumer_queue level;
     struct rg_consumer_topic *topics;
     size_t topics_n;
     const struct rd_kafka_topic_s *last_rkt; /* belongs to last_topic until the next rebalance */

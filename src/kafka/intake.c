@@ -15,7 +15,6 @@
 #include "kafka/decode.h"
 
 enum {
-    NUDGE_PEAK = 256, /* messages in the queue; a shorter one is never full */
     NUDGE_EVERY_MS = 10,
     POLL_MS = RG_CONSUMER_POLL_MS,
     RETRY_MS = 2, /* between two offers of a kept message */
@@ -175,6 +174,7 @@ void rg_consumer_drop_all_held(struct rg_consumer *consumer)
 static void receive(struct rg_consumer *consumer, rd_kafka_message_t *m)
 {
     if (m->err == RD_KAFKA_RESP_ERR_NO_ERROR) {
+        consumer->level.batch_bytes += m->len;
         if (!consumer->is_connected || consumer->has_error)
             rg_consumer_note_connected(consumer);
         if (consumer->held_n > 0 || hand_over(consumer, m) == RG_EAGAIN) {
@@ -216,19 +216,26 @@ static size_t take_rest(struct rg_consumer *consumer)
     return n > 0 ? (size_t)n : 0;
 }
 
-/* Half empty after having been long: fetching may have stopped, see rg_consumer_nudge(). */
-static void watch_queue(struct rg_consumer *consumer)
+/*
+ * Half empty after having been half full at least: fetching may have stopped, see
+ * rg_consumer_nudge(). The queue tells its messages only; their size is that of the last ones.
+ */
+static void watch_queue(struct rg_consumer *consumer, size_t messages)
 {
+    struct rg_consumer_queue *q = &consumer->level;
     size_t n = rd_kafka_queue_length(consumer->queue);
+    size_t bytes = n * (q->batch_bytes / messages);
     uint64_t now_ms = rg_clock_mono_ms();
 
-    if (n > consumer->queue_peak)
-        consumer->queue_peak = n;
-    if (consumer->queue_peak < NUDGE_PEAK || n > consumer->queue_peak / 2 ||
-        now_ms - consumer->nudged_ms < NUDGE_EVERY_MS)
+    q->batch_bytes = 0;
+    q->peak_messages = n > q->peak_messages ? n : q->peak_messages;
+    q->peak_bytes = bytes > q->peak_bytes ? bytes : q->peak_bytes;
+    bool was_long = q->peak_messages >= q->max_messages / 2 || q->peak_bytes >= q->max_bytes / 2;
+    if (!was_long || n > q->peak_messages / 2 || now_ms - q->nudged_ms < NUDGE_EVERY_MS)
         return;
-    consumer->queue_peak = n;
-    consumer->nudged_ms = now_ms;
+    q->peak_messages = n;
+    q->peak_bytes = bytes;
+    q->nudged_ms = now_ms;
     rg_consumer_nudge(consumer);
 }
 
@@ -245,7 +252,7 @@ void rg_consumer_take_batch(struct rg_consumer *consumer)
         n += take_rest(consumer);
     count_batch(consumer, rg_clock_mono_ns() - started_ns, n);
     rg_consumer_store(consumer);
-    watch_queue(consumer);
+    watch_queue(consumer, n);
 }
 
 static void pause_reading(struct rg_consumer *consumer)
