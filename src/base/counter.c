@@ -171,16 +171,16 @@ struct rg_series *rg_family_get(struct rg_family *family, struct rg_str a, struc
     return &s->series;
 }
 
-void rg_series_observe(struct rg_series *s, uint64_t duration_ns)
+void rg_series_observe(struct rg_series *s, uint64_t n, uint64_t duration_ns)
 {
     size_t i = 0;
 
     while (i < RG_HISTOGRAM_BUCKETS && duration_ns > (uint64_t)rg_histogram_bounds_ms[i] * 1000000u)
         i++;
     if (i < RG_HISTOGRAM_BUCKETS)
-        atomic_fetch_add_explicit(&s->buckets[i], 1, memory_order_relaxed);
-    atomic_fetch_add_explicit(&s->sum_ns, duration_ns, memory_order_relaxed);
-    atomic_fetch_add_explicit(&s->count, 1, memory_order_relaxed);
+        atomic_fetch_add_explicit(&s->buckets[i], n, memory_order_relaxed);
+    atomic_fetch_add_explicit(&s->sum_ns, n * duration_ns, memory_order_relaxed);
+    atomic_fetch_add_explicit(&s->count, n, memory_order_relaxed);
 }
 
 static void add_label_value(struct rg_buf *out, struct rg_str s)

@@ -88,8 +88,8 @@ static inline void rg_series_add(struct rg_series *s, uint64_t n)
     atomic_fetch_add_explicit(&s->count, n, memory_order_relaxed);
 }
 
-/* Records one duration in a histogram. Thread: any. */
-void rg_series_observe(struct rg_series *s, uint64_t duration_ns);
+/* Records n equal durations in a histogram. Thread: any. */
+void rg_series_observe(struct rg_series *s, uint64_t n, uint64_t duration_ns);
 
 /* Appends the family, head lines included even while it has no series. Thread: as rg_family_get().
  */

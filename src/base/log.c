@@ -8,6 +8,7 @@
 
 #include "base/buf.h"
 #include "base/clock.h"
+#include "base/utf8.h"
 
 static enum rg_log_level chosen_level = RG_LOG_WARN;
 static enum rg_log_format chosen_format = RG_LOG_TEXT;
@@ -35,14 +36,20 @@ void rg_log_set_fd(int fd)
 /* JSON string escapes; in text lines too, where they keep a line one line. */
 static void add_escaped(struct rg_buf *out, struct rg_str s)
 {
-    for (size_t i = 0; i < s.n; i++) {
+    for (size_t i = 0, n; i < s.n; i += n) {
         unsigned char c = (unsigned char)s.p[i];
-        if (c == '"' || c == '\\')
+        n = rg_utf8_sequence(s.p + i, s.n - i);
+        if (n == 0) {
+            /* A line is UTF-8 whatever a peer sent. */
+            rg_buf_add_c(out, "\\ufffd");
+            n = 1;
+        } else if (c == '"' || c == '\\') {
             rg_buf_addf(out, "\\%c", c);
-        else if (c < 0x20 || c == 0x7f)
+        } else if (c < 0x20 || c == 0x7f) {
             rg_buf_addf(out, "\\u%04x", c);
-        else
-            rg_buf_add_char(out, (char)c);
+        } else {
+            rg_buf_add(out, s.p + i, n);
+        }
     }
 }
 
@@ -52,7 +59,7 @@ static bool needs_quotes(struct rg_str s)
         return true;
     for (size_t i = 0; i < s.n; i++) {
         unsigned char c = (unsigned char)s.p[i];
-        if (c <= 0x20 || c == '"' || c == '\\' || c == '=' || c == 0x7f)
+        if (c <= 0x20 || c == '"' || c == '\\' || c == '=' || c >= 0x7f)
             return true;
     }
     return false;

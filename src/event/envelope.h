@@ -40,7 +40,7 @@ int rg_envelope_parse(struct rg_projector *projector, struct rg_str text, struct
 
 /*
  * Answers for one event's type: does anybody want it at all, and if so, which of the type's fields
- * are asked for anywhere (a bit each).
+ * are asked for anywhere (a bit each; none if *ret_type is NULL: the type has no fields).
  */
 typedef bool rg_envelope_wanted_fn(void *arg, struct rg_str type,
                                    const struct rg_extractor_type **ret_type, uint64_t *ret_fields);
@@ -48,7 +48,8 @@ typedef bool rg_envelope_wanted_fn(void *arg, struct rg_str type,
 /*
  * Looks at an event only as far as it takes to tell who wants it. Returns 1 if wanted said nobody,
  * 2 if the values of all fields asked for are in the projector now, in both cases without having
- * looked at the rest of the text; otherwise what rg_envelope_parse() would, having done the same.
+ * looked at the rest of the text or filled *ret; otherwise what rg_envelope_parse() would, having
+ * done the same.
  */
 int rg_envelope_glance(struct rg_projector *projector, struct rg_str text,
                        rg_envelope_wanted_fn *wanted, void *arg, struct rg_buf *scratch,

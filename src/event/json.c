@@ -18,8 +18,8 @@ _Static_assert(RG_JSON_MAX_DEPTH <= 64, "one bit per level of nesting");
 
 /* -- the scanner ----------------------------------------------------------- */
 
-__attribute__((cold, noinline)) void
-rg_json_scan_note(struct rg_json_scan *scan, const char *p, int err, const char *what)
+__attribute__((cold, noinline)) void rg_json_scan_note(struct rg_json_scan *scan, const char *p,
+                                                       int err, const char *what)
 {
     scan->bad = p;
     scan->err = err;

@@ -12,9 +12,9 @@
 
 struct rg_tally {
     struct rg_family *consumed;  /* by source and topic: good and bad */
-    struct rg_family *failed;    /* by source and topic: could not be handled */
-    struct rg_family *duration;  /* by source and topic: of the good ones */
-    struct rg_family *forwarded; /* by event type: somebody wanted them */
+    struct rg_family *failed;    /* by source and topic: the bad ones, where they were read */
+    struct rg_family *duration;  /* by source and topic: of the good ones, wanted or not */
+    struct rg_family *forwarded; /* by event type: a subscription matched, once per event */
 };
 
 void rg_tally_init(struct rg_tally *tally);

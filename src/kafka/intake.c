@@ -93,19 +93,6 @@ static int hand_over(struct rg_consumer *consumer, const rd_kafka_message_t *m)
     return 0;
 }
 
-/* n observations of the same length at once. */
-static void observe(struct rg_series *series, uint64_t n, uint64_t each_ns)
-{
-    size_t i = 0;
-
-    while (i < RG_HISTOGRAM_BUCKETS && each_ns > (uint64_t)rg_histogram_bounds_ms[i] * 1000000u)
-        i++;
-    if (i < RG_HISTOGRAM_BUCKETS)
-        atomic_fetch_add_explicit(&series->buckets[i], n, memory_order_relaxed);
-    atomic_fetch_add_explicit(&series->sum_ns, n * each_ns, memory_order_relaxed);
-    atomic_fetch_add_explicit(&series->count, n, memory_order_relaxed);
-}
-
 static void count_batch(struct rg_consumer *consumer, uint64_t duration_ns, size_t messages)
 {
     for (size_t i = 0; i < consumer->topics_n; i++) {
@@ -116,7 +103,7 @@ static void count_batch(struct rg_consumer *consumer, uint64_t duration_ns, size
         if (topic->batch_failed > 0)
             rg_series_add(topic->failed, topic->batch_failed);
         if (topic->batch_good > 0)
-            observe(topic->durations, topic->batch_good, duration_ns / messages);
+            rg_series_observe(topic->durations, topic->batch_good, duration_ns / messages);
         topic->batch_good = topic->batch_failed = 0;
     }
 }

@@ -1,9 +1,9 @@
 /*
  * dispatch.h - from an event's text to the inboxes of the reactors that want it.
  *
- * The one way into the gateway for every event, whatever brought it: one pass over the text, one
- * lookup per field set in use, and a place in the inbox of each interested reactor. An
- * event nobody wants ends here without having been copied.
+ * The one way into the gateway for every event, whatever brought it: the text is read, one lookup
+ * per field set in use tells who wants it, and it gets a place in the inbox of each interested
+ * reactor. An event nobody wants ends here without having been copied.
  *
  * Thread: a dispatcher belongs to one thread (ingest, each reactor, the control loop), registered
  * with rcu.h.
@@ -28,8 +28,10 @@ enum rg_care {
 /*
  * Reads one structured event and hands it to the reactors. Returns 0 (also when nobody wants it);
  * RG_EAGAIN if an inbox that it must go to has no room, and then nothing happened; RG_ESYNTAX or
- * RG_EINVAL, with why, if it is not a CloudEvent. ret (may be NULL) receives what was read, valid
- * until the next call; it is not filled for an event that RG_CHECK_ENVELOPE ended early.
+ * RG_EINVAL, with why, if it is not a CloudEvent. What reaches a reactor was checked to its end,
+ * whatever care says; care decides whether mistakes in other events are noticed. ret (may be NULL)
+ * receives what was read, valid until the next call; it is not filled for an event that
+ * RG_CHECK_ENVELOPE ended early.
  */
 int rg_dispatch(struct rg_dispatcher *dispatcher, struct rg_str text, enum rg_care care,
                 const struct rg_origin *origin, struct rg_envelope *ret, struct rg_why *why);

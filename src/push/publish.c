@@ -48,7 +48,7 @@ static void count(const struct rg_tally *tally, int err, uint64_t started_ns)
     if (err < 0)
         rg_series_add(rg_family_get(tally->failed, source, topic), 1);
     else
-        rg_series_observe(rg_family_get(tally->duration, source, topic),
+        rg_series_observe(rg_family_get(tally->duration, source, topic), 1,
                           rg_clock_mono_ns() - started_ns);
 }
 

@@ -58,7 +58,7 @@ static void sources_and_topics_are_counted_apart(void **state)
     rg_series_add(rg_family_get(tally.consumed, RG_STR("kafka"), RG_STR("b")), 3);
     rg_series_add(rg_family_get(tally.consumed, RG_STR("http"), RG_STR("")), 4);
     rg_series_add(rg_family_get(tally.failed, RG_STR("kafka"), RG_STR("b")), 1);
-    rg_series_observe(rg_family_get(tally.duration, RG_STR("kafka"), RG_STR("a")), 500000);
+    rg_series_observe(rg_family_get(tally.duration, RG_STR("kafka"), RG_STR("a")), 1, 500000);
     rg_series_add(rg_family_get(tally.forwarded, RG_STR("chat"), RG_STR("ignored")), 5);
     assert_exposed("\nrig_consumed_events_total{source=\"kafka\",topic=\"a\"} 2\n");
     assert_exposed("\nrig_consumed_events_total{source=\"kafka\",topic=\"b\"} 3\n");
