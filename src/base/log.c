@@ -59,10 +59,10 @@ static bool needs_quotes(struct rg_str s)
         return true;
     for (size_t i = 0; i < s.n; i++) {
         unsigned char c = (unsigned char)s.p[i];
-        if (c <= 0x20 || c == '"' || c == '\\' || c == '=' || c >= 0x7f)
+        if (c <= 0x20 || c == '"' || c == '\\' || c == '=' || c == 0x7f)
             return true;
     }
-    return false;
+    return !rg_utf8_is_valid(s);
 }
 
 static void add_value(struct rg_buf *out, const struct rg_field *f, bool always_quoted)

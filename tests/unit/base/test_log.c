@@ -148,7 +148,7 @@ static void a_line_is_utf8_whatever_a_peer_sent(void **state)
     (void)state;
     rg_log_configure(RG_LOG_DEBUG, RG_LOG_TEXT);
     rg_log_warn("x", RG_FS("a", "\xffz\xc3"), RG_FS("b", "\xc3\xbc"));
-    assert_string_equal(line() + TIME_N, " [warn] x a=\"\\ufffdz\\ufffd\" b=\"\xc3\xbc\"\n");
+    assert_string_equal(line() + TIME_N, " [warn] x a=\"\\ufffdz\\ufffd\" b=\xc3\xbc\n");
     rg_log_configure(RG_LOG_DEBUG, RG_LOG_JSON);
     rg_log_warn("x", RG_FS("a", "\xff"));
     assert_non_null(strstr(line(), "\"a\":\"\\ufffd\""));
