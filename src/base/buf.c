@@ -12,7 +12,7 @@ void rg_buf_done(struct rg_buf *buf)
     *buf = (struct rg_buf){0};
 }
 
-char *rg_buf_reserve(struct rg_buf *buf, size_t n)
+char *rg_buf_grow(struct rg_buf *buf, size_t n)
 {
     size_t want;
 
@@ -30,28 +30,9 @@ char *rg_buf_reserve(struct rg_buf *buf, size_t n)
     return buf->p != NULL ? buf->p + buf->n : NULL;
 }
 
-void rg_buf_add(struct rg_buf *buf, const void *p, size_t n)
-{
-    if (n == 0)
-        return;
-    memcpy(rg_buf_reserve(buf, n), p, n);
-    buf->n += n;
-}
-
-void rg_buf_add_str(struct rg_buf *buf, struct rg_str s)
-{
-    rg_buf_add(buf, s.p, s.n);
-}
-
 void rg_buf_add_c(struct rg_buf *buf, const char *s)
 {
     rg_buf_add(buf, s, strlen(s));
-}
-
-void rg_buf_add_char(struct rg_buf *buf, char c)
-{
-    *rg_buf_reserve(buf, 1) = c;
-    buf->n++;
 }
 
 void rg_buf_addf(struct rg_buf *buf, const char *fmt, ...)

@@ -29,13 +29,35 @@ static inline void rg_buf_clear(struct rg_buf *buf)
     buf->n = 0;
 }
 
-/* Makes room for n more bytes and returns where they go; advance buf->n after writing. */
-char *rg_buf_reserve(struct rg_buf *buf, size_t n);
+/* What rg_buf_reserve() does where there is no room. */
+char *rg_buf_grow(struct rg_buf *buf, size_t n);
 
-void rg_buf_add(struct rg_buf *buf, const void *p, size_t n);
-void rg_buf_add_str(struct rg_buf *buf, struct rg_str s);
+/* Makes room for n more bytes and returns where they go; advance buf->n after writing. */
+static inline char *rg_buf_reserve(struct rg_buf *buf, size_t n)
+{
+    return buf->p != NULL && n <= buf->cap - buf->n ? buf->p + buf->n : rg_buf_grow(buf, n);
+}
+
+static inline void rg_buf_add(struct rg_buf *buf, const void *p, size_t n)
+{
+    if (n == 0)
+        return;
+    memcpy(rg_buf_reserve(buf, n), p, n);
+    buf->n += n;
+}
+
+static inline void rg_buf_add_str(struct rg_buf *buf, struct rg_str s)
+{
+    rg_buf_add(buf, s.p, s.n);
+}
+
+static inline void rg_buf_add_char(struct rg_buf *buf, char c)
+{
+    *rg_buf_reserve(buf, 1) = c;
+    buf->n++;
+}
+
 void rg_buf_add_c(struct rg_buf *buf, const char *s);
-void rg_buf_add_char(struct rg_buf *buf, char c);
 void rg_buf_addf(struct rg_buf *buf, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 
 /* Removes the first n bytes (n <= buf->n). */

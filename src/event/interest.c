@@ -227,20 +227,50 @@ void rg_interest_remove(struct rg_interest *interest, unsigned reactor,
     pthread_mutex_unlock(&interest->lock);
 }
 
+bool rg_interest_look(struct rg_interest *interest, struct rg_str type,
+                      struct rg_interest_view *ret, uint64_t *ret_fields)
+{
+    ret->type_key = rg_match_key_of_type(type);
+    struct type_node *node = find_type(interest, &ret->type_key);
+    if (node == NULL)
+        return false;
+
+    const struct field_sets *list = atomic_load_explicit(&node->list, memory_order_acquire);
+    ret->sets = list;
+    *ret_fields = 0;
+    for (size_t i = 0; i < list->n; i++)
+        *ret_fields |= list->sets[i].fields;
+    return true;
+}
+
+size_t rg_interest_look_match(struct rg_interest *interest, const struct rg_interest_view *view,
+                              const struct rg_extractor_type *extractor_type,
+                              const struct rg_projector *projector,
+                              struct rg_match_key_builder *builder,
+                              struct rg_interest_match matches[RG_MAX_FIELD_SETS])
+{
+    const struct field_sets *list = view->sets;
+    size_t n = 0;
+
+    for (size_t i = 0; i < list->n; i++) {
+        struct rg_interest_match *match = &matches[n];
+        if (rg_match_key_of_event(builder, view->type_key, extractor_type, list->sets[i].fields,
+                                  projector, &match->key) < 0)
+            continue;
+        match->reactors = rg_keytable_get(interest->keys, &match->key);
+        n += match->reactors != 0;
+    }
+    return n;
+}
+
 bool rg_interest_of_type(struct rg_interest *interest, struct rg_str type, uint64_t *ret_fields)
 {
-    struct rg_match_key type_key = rg_match_key_of_type(type);
+    struct rg_interest_view view;
 
     rg_rcu_read_lock();
-    struct type_node *node = find_type(interest, &type_key);
-    if (node != NULL) {
-        const struct field_sets *list = atomic_load_explicit(&node->list, memory_order_acquire);
-        *ret_fields = 0;
-        for (size_t i = 0; i < list->n; i++)
-            *ret_fields |= list->sets[i].fields;
-    }
+    bool is_wanted = rg_interest_look(interest, type, &view, ret_fields);
     rg_rcu_read_unlock();
-    return node != NULL;
+    return is_wanted;
 }
 
 size_t rg_interest_match(struct rg_interest *interest, struct rg_str type,
@@ -248,23 +278,13 @@ size_t rg_interest_match(struct rg_interest *interest, struct rg_str type,
                          const struct rg_projector *projector, struct rg_match_key_builder *builder,
                          struct rg_interest_match matches[RG_MAX_FIELD_SETS])
 {
-    struct rg_match_key type_key = rg_match_key_of_type(type);
-    const struct field_sets *list;
+    struct rg_interest_view view;
+    uint64_t fields;
     size_t n = 0;
 
     rg_rcu_read_lock();
-    struct type_node *node = find_type(interest, &type_key);
-    if (node != NULL) {
-        list = atomic_load_explicit(&node->list, memory_order_acquire);
-        for (size_t i = 0; i < list->n; i++) {
-            struct rg_interest_match *match = &matches[n];
-            if (rg_match_key_of_event(builder, type_key, extractor_type, list->sets[i].fields,
-                                      projector, &match->key) < 0)
-                continue;
-            match->reactors = rg_keytable_get(interest->keys, &match->key);
-            n += match->reactors != 0;
-        }
-    }
+    if (rg_interest_look(interest, type, &view, &fields))
+        n = rg_interest_look_match(interest, &view, extractor_type, projector, builder, matches);
     rg_rcu_read_unlock();
     return n;
 }

@@ -57,5 +57,22 @@ size_t rg_interest_match(struct rg_interest *interest, struct rg_str type,
                          const struct rg_projector *projector, struct rg_match_key_builder *builder,
                          struct rg_interest_match matches[RG_MAX_FIELD_SETS]);
 
+/*
+ * The two questions above for one event, with the type looked up once: first who wants the type at
+ * all (false: nobody; fields as above), then who wants the event. Both inside of the same
+ * rg_rcu_read_lock().
+ */
+struct rg_interest_view {
+    struct rg_match_key type_key;
+    const void *sets; /* internal */
+};
+bool rg_interest_look(struct rg_interest *interest, struct rg_str type,
+                      struct rg_interest_view *ret, uint64_t *ret_fields);
+size_t rg_interest_look_match(struct rg_interest *interest, const struct rg_interest_view *view,
+                              const struct rg_extractor_type *extractor_type,
+                              const struct rg_projector *projector,
+                              struct rg_match_key_builder *builder,
+                              struct rg_interest_match matches[RG_MAX_FIELD_SETS]);
+
 /* Keys in the table, for metrics and tests. */
 size_t rg_interest_count(const struct rg_interest *interest);

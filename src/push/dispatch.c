@@ -1,6 +1,7 @@
 #include "push/dispatch.h"
 
 #include "base/alloc.h"
+#include "base/rcu.h"
 #include "push/hub.h"
 
 struct rg_dispatcher {
@@ -9,6 +10,8 @@ struct rg_dispatcher {
     struct rg_match_key_builder builder;
     struct rg_buf scratch;
     struct rg_interest_match matches[RG_MAX_FIELD_SETS];
+    struct rg_interest_view view; /* of the event that is glanced at */
+    const struct rg_extractor_type *glanced_type;
 };
 
 struct rg_dispatcher *rg_dispatcher_new(struct rg_push *push)
@@ -54,23 +57,24 @@ static void hand_over(struct rg_push *push, struct rg_event *event)
 static bool is_wanted(void *arg, struct rg_str type, const struct rg_extractor_type **ret_type,
                       uint64_t *ret_fields)
 {
-    const struct rg_dispatcher *d = arg;
+    struct rg_dispatcher *d = arg;
 
-    *ret_type = rg_extractors_find(d->push->extractors, type);
-    return rg_interest_of_type(d->push->interest, type, ret_fields);
+    d->glanced_type = rg_extractors_find(d->push->extractors, type);
+    *ret_type = d->glanced_type;
+    return rg_interest_look(d->push->interest, type, &d->view, ret_fields);
 }
 
-static size_t match(struct rg_dispatcher *d, struct rg_str type)
+/* As rg_envelope_glance(), but 1 also if the fields' values tell that nobody wants the event. */
+static int glance(struct rg_dispatcher *d, struct rg_str text, struct rg_envelope *envelope,
+                  struct rg_why *why)
 {
-    return rg_interest_match(d->push->interest, type, rg_extractors_find(d->push->extractors, type),
-                             d->projector, &d->builder, d->matches);
-}
-
-/* The type of an event that was only glanced at; its attributes are plain then. */
-static struct rg_str glanced_type(const struct rg_dispatcher *d)
-{
-    struct rg_str text = rg_projector_get(d->projector, RG_SLOT_TYPE).text;
-    return rg_str_n(text.p + 1, text.n - 2);
+    rg_rcu_read_lock();
+    int seen = rg_envelope_glance(d->projector, text, is_wanted, d, &d->scratch, envelope, why);
+    if (seen == 2 && rg_interest_look_match(d->push->interest, &d->view, d->glanced_type,
+                                            d->projector, &d->builder, d->matches) == 0)
+        seen = 1;
+    rg_rcu_read_unlock();
+    return seen;
 }
 
 /*
@@ -80,14 +84,15 @@ static struct rg_str glanced_type(const struct rg_dispatcher *d)
 static int read_event(struct rg_dispatcher *d, struct rg_str text, enum rg_care care,
                       struct rg_envelope *envelope, struct rg_why *why)
 {
-    if (care == RG_CHECK_ENVELOPE) {
-        int seen = rg_envelope_glance(d->projector, text, is_wanted, d, &d->scratch, envelope, why);
-        if (seen <= 0)
-            return seen;
-        if (seen == 1 || match(d, glanced_type(d)) == 0)
-            return 1;
-    }
-    return rg_envelope_parse(d->projector, text, &d->scratch, envelope, why);
+    int seen = care == RG_CHECK_ENVELOPE ? glance(d, text, envelope, why) : 2;
+
+    return seen == 2 ? rg_envelope_parse(d->projector, text, &d->scratch, envelope, why) : seen;
+}
+
+static size_t match(struct rg_dispatcher *d, struct rg_str type)
+{
+    return rg_interest_match(d->push->interest, type, rg_extractors_find(d->push->extractors, type),
+                             d->projector, &d->builder, d->matches);
 }
 
 int rg_dispatch(struct rg_dispatcher *d, struct rg_str text, enum rg_care care,
