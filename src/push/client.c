@@ -210,7 +210,9 @@ void rg_client_put(struct rg_client *client, struct rg_msg *msg)
         rg_longpoll_put(client, msg);
     else if (!enqueue(client, msg))
         return;
-    rg_hub_touch(client->hub, client);
+    /* A socket that takes nothing says when it does again; until then a flush is a call in vain. */
+    if (client->stalled_since_ms == 0)
+        rg_hub_touch(client->hub, client);
 }
 
 void rg_client_put_now(struct rg_client *client, struct rg_msg *msg)
