@@ -7,73 +7,17 @@
 
 #include <stdio.h>
 
+#include "http/class_priv.h"
+
 #define MAX_METHOD        32
 #define MAX_EMPTY_LINES   4
 #define MAX_LENGTH_DIGITS 19 /* fit into 64 bits whatever they are */
-#define MAX_SIZE_DIGITS   16
-#define MAX_EXTENSION     256
-#define MAX_TRAILER       8192
-
-enum {
-    TOKEN = 1,  /* RFC 9110 5.6.2 */
-    VALUE = 2,  /* RFC 9110 5.5: visible, obs-text, space, HTAB */
-    TARGET = 4, /* visible ASCII without '#', which a client never sends */
-    HOST = 8,   /* RFC 3986 3.2.2 and port, without ',' which joins repeated fields */
-    HEX = 16,
-    QUOTED = 32, /* RFC 9110 5.6.4: qdtext */
-    ALL = TOKEN | VALUE | TARGET | HOST | QUOTED
-};
-
-static const unsigned char classes[256] = {
-    ['\t'] = VALUE | QUOTED,
-    [' '] = VALUE | QUOTED,
-    ['!'] = ALL,
-    ['"'] = VALUE | TARGET,
-    ['#'] = TOKEN | VALUE | QUOTED,
-    ['$' ... '\''] = ALL,
-    ['('] = VALUE | TARGET | HOST | QUOTED,
-    [')'] = VALUE | TARGET | HOST | QUOTED,
-    ['*'] = ALL,
-    ['+'] = ALL,
-    [','] = VALUE | TARGET | QUOTED,
-    ['-'] = ALL,
-    ['.'] = ALL,
-    ['/'] = VALUE | TARGET | QUOTED,
-    ['0' ... '9'] = ALL | HEX,
-    [':'] = VALUE | TARGET | HOST | QUOTED,
-    [';'] = VALUE | TARGET | HOST | QUOTED,
-    ['<'] = VALUE | TARGET | QUOTED,
-    ['='] = VALUE | TARGET | HOST | QUOTED,
-    ['>'] = VALUE | TARGET | QUOTED,
-    ['?'] = VALUE | TARGET | QUOTED,
-    ['@'] = VALUE | TARGET | QUOTED,
-    ['A' ... 'F'] = ALL | HEX,
-    ['G' ... 'Z'] = ALL,
-    ['['] = VALUE | TARGET | HOST | QUOTED,
-    ['\\'] = VALUE | TARGET,
-    [']'] = VALUE | TARGET | HOST | QUOTED,
-    ['^'] = TOKEN | VALUE | TARGET | QUOTED,
-    ['_'] = ALL,
-    ['`'] = TOKEN | VALUE | TARGET | QUOTED,
-    ['a' ... 'f'] = ALL | HEX,
-    ['g' ... 'z'] = ALL,
-    ['{'] = VALUE | TARGET | QUOTED,
-    ['|'] = TOKEN | VALUE | TARGET | QUOTED,
-    ['}'] = VALUE | TARGET | QUOTED,
-    ['~'] = ALL,
-    [0x80 ... 0xff] = VALUE | QUOTED,
-};
 
 const struct rg_h1_limits rg_h1_default_limits = {
     .request_line = 16384,
     .field = 16384,
     .head = 65536,
 };
-
-static inline bool is(char c, unsigned char class)
-{
-    return (classes[(unsigned char)c] & class) != 0;
-}
 
 static bool is_all(struct rg_str s, unsigned char class)
 {
@@ -483,165 +427,6 @@ int rg_h1_parse_head(const char *p, size_t n, struct rg_request *req, struct rg_
     if (head.p != head.end)
         return bad_request(&head, "something follows the head");
     return check_whole(&head);
-}
-
-/*
- * Chunked bodies
- *
- *   SIZE --;--> EXT_NAME --=--> EXT_VALUE or EXT_QUOTED    (back to EXT_NAME with ';')
- *     \____________ CR ______________/
- *            SIZE_LF --size > 0--> DATA --> DATA_CR --> DATA_LF --> SIZE
- *                    --size = 0--> TRAILER_START --CR--> LAST_LF --> DONE
- *                                   |       ^
- *                                   name   LF
- *                                   v       |
- *                           TRAILER_NAME --> TRAILER_VALUE --CR--> TRAILER_LF
- */
-
-enum chunked_state {
-    SIZE,
-    EXT_START,
-    EXT_NAME,
-    EXT_VALUE_START,
-    EXT_VALUE,
-    EXT_QUOTED,
-    EXT_QUOTED_PAIR,
-    EXT_QUOTED_END,
-    SIZE_LF,
-    DATA,
-    DATA_CR,
-    DATA_LF,
-    TRAILER_START,
-    TRAILER_NAME,
-    TRAILER_VALUE,
-    TRAILER_LF,
-    LAST_LF,
-    DONE
-};
-
-#define MALFORMED (-1)
-
-static unsigned hex_value(char c)
-{
-    return c <= '9' ? (unsigned)(c - '0') : (unsigned)((c | 0x20) - 'a') + 10;
-}
-
-/* Each next_in_...() returns the state behind byte c, or MALFORMED. */
-static int next_in_size(struct rg_h1_chunked *c, char byte)
-{
-    if (is(byte, HEX)) {
-        if (c->digits == MAX_SIZE_DIGITS)
-            return MALFORMED;
-        c->digits++;
-        c->left = c->left << 4 | hex_value(byte);
-        return SIZE;
-    }
-    if (c->digits == 0)
-        return MALFORMED;
-    return byte == '\r' ? SIZE_LF : byte == ';' ? EXT_START : MALFORMED;
-}
-
-static int next_in_extension(struct rg_h1_chunked *c, char byte)
-{
-    if (++c->ext_n > MAX_EXTENSION)
-        return MALFORMED;
-    switch (c->state) {
-    case EXT_START:
-        return is(byte, TOKEN) ? EXT_NAME : MALFORMED;
-    case EXT_NAME:
-        if (byte == '=')
-            return EXT_VALUE_START;
-        break;
-    case EXT_VALUE_START:
-        return byte == '"' ? EXT_QUOTED : is(byte, TOKEN) ? EXT_VALUE : MALFORMED;
-    case EXT_QUOTED:
-        if (byte == '"')
-            return EXT_QUOTED_END;
-        return byte == '\\' ? EXT_QUOTED_PAIR : is(byte, QUOTED) ? EXT_QUOTED : MALFORMED;
-    case EXT_QUOTED_PAIR:
-        return is(byte, VALUE) ? EXT_QUOTED : MALFORMED;
-    default:
-        break;
-    }
-    if (byte == '\r')
-        return SIZE_LF;
-    if (byte == ';')
-        return EXT_START;
-    return c->state != EXT_QUOTED_END && is(byte, TOKEN) ? c->state : MALFORMED;
-}
-
-static int next_in_trailer(struct rg_h1_chunked *c, char byte)
-{
-    if (++c->trailer_n > MAX_TRAILER)
-        return MALFORMED;
-    switch (c->state) {
-    case TRAILER_START:
-        return byte == '\r' ? LAST_LF : is(byte, TOKEN) ? TRAILER_NAME : MALFORMED;
-    case TRAILER_NAME:
-        return byte == ':' ? TRAILER_VALUE : is(byte, TOKEN) ? TRAILER_NAME : MALFORMED;
-    case TRAILER_VALUE:
-        return byte == '\r' ? TRAILER_LF : is(byte, VALUE) ? TRAILER_VALUE : MALFORMED;
-    case TRAILER_LF:
-        return byte == '\n' ? TRAILER_START : MALFORMED;
-    default:
-        return byte == '\n' ? DONE : MALFORMED;
-    }
-}
-
-static int next_after_size(struct rg_h1_chunked *c, char byte)
-{
-    if (byte != '\n')
-        return MALFORMED;
-    c->digits = 0;
-    c->ext_n = 0;
-    return c->left > 0 ? DATA : TRAILER_START;
-}
-
-static int next_state(struct rg_h1_chunked *c, char byte)
-{
-    switch (c->state) {
-    case SIZE:
-        return next_in_size(c, byte);
-    case SIZE_LF:
-        return next_after_size(c, byte);
-    case DATA_CR:
-        return byte == '\r' ? DATA_LF : MALFORMED;
-    case DATA_LF:
-        return byte == '\n' ? SIZE : MALFORMED;
-    default:
-        return c->state < SIZE_LF ? next_in_extension(c, byte) : next_in_trailer(c, byte);
-    }
-}
-
-static size_t take_data(struct rg_h1_chunked *c, size_t n)
-{
-    size_t run = n < c->left ? n : (size_t)c->left;
-
-    c->left -= run;
-    if (c->left == 0)
-        c->state = DATA_CR;
-    return run;
-}
-
-long rg_h1_chunked_take(struct rg_h1_chunked *c, const char *p, size_t n, struct rg_str *ret_data,
-                        bool *ret_done, struct rg_why *why)
-{
-    size_t at = 0;
-
-    *ret_data = rg_str_n(p, 0);
-    while (at < n && c->state != DONE && c->state != DATA) {
-        int next = next_state(c, p[at++]);
-        if (next == MALFORMED)
-            return rg_why_set(why, -400, "", "the chunked body is malformed");
-        c->state = next;
-    }
-    if (at < n && c->state == DATA) {
-        size_t run = take_data(c, n - at);
-        *ret_data = rg_str_n(p + at, run);
-        at += run;
-    }
-    *ret_done = c->state == DONE;
-    return (long)at;
 }
 
 const char *rg_h1_reason(int status)

@@ -65,27 +65,5 @@ struct rg_h1_framing {
 int rg_h1_parse_head(const char *p, size_t n, struct rg_request *req, struct rg_h1_framing *framing,
                      struct rg_why *why);
 
-/*
- * Decodes a chunked body as it arrives. Zero-initialised. Extensions must be well-formed, are
- * limited to 256 bytes per chunk and dropped; sizes are limited to 16 hex digits; trailers
- * must be well-formed, are limited to 8 KiB and dropped.
- */
-struct rg_h1_chunked {
-    int state;
-    uint64_t left; /* of the current chunk */
-    unsigned digits;
-    unsigned ext_n;
-    unsigned trailer_n;
-};
-
-/*
- * Takes bytes from p[0..n). Sets *ret_data to the next run of body bytes inside p (may be
- * empty) and returns how many bytes were consumed, including that run; call again with
- * the rest. *ret_done becomes true when the body has ended. Returns -400 on a malformed
- * body. Never returns 0 for n > 0 unless done.
- */
-long rg_h1_chunked_take(struct rg_h1_chunked *c, const char *p, size_t n, struct rg_str *ret_data,
-                        bool *ret_done, struct rg_why *why);
-
 /* The reason phrase for a status; "Unknown" for one we never send. */
 const char *rg_h1_reason(int status);

@@ -289,7 +289,7 @@ static void begin_body(struct rg_http_conn *c, bool has_body_bytes)
 {
     static const char go_on[] = "HTTP/1.1 100 Continue\r\n\r\n";
 
-    c->chunked = (struct rg_h1_chunked){0};
+    c->chunked = (struct rg_chunked){0};
     c->window_start_ms = c->server->reactor->now_ms;
     c->window_bytes = 0;
     set_state(c, RG_CONN_BODY, RATE_WINDOW_MS);
@@ -316,7 +316,7 @@ static long take_body(struct rg_http_conn *c, char *p, size_t n, size_t *used, b
     }
     while (*used < n && !*is_done) {
         struct rg_str data = {NULL, 0};
-        long took = rg_h1_chunked_take(&c->chunked, p + *used, n - *used, &data, is_done, why);
+        long took = rg_chunked_take(&c->chunked, p + *used, n - *used, &data, is_done, why);
         if (took < 0)
             return took;
         if (data.n > c->max_body - c->body.n)

@@ -8,6 +8,7 @@
 #pragma once
 
 #include "base/slots.h"
+#include "http/chunked.h"
 #include "http/server.h"
 
 enum rg_http_conn_state {
@@ -45,7 +46,7 @@ struct rg_http_conn {
     struct rg_h1_scan scan;
     size_t head_n; /* of the request whose body is being read */
     struct rg_h1_framing framing;
-    struct rg_h1_chunked chunked;
+    struct rg_chunked chunked;
     struct rg_buf body;   /* a chunked body so far */
     struct rg_str behind; /* while a handler runs: what follows its request */
     size_t max_body;

@@ -7,6 +7,7 @@
 #include "base/alloc.h"
 #include "base/buf.h"
 #include "base/err.h"
+#include "http/chunked.h"
 #include "http/h1.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *input, size_t n);
@@ -60,7 +61,7 @@ static void check_head(const struct rg_request *req, const struct rg_h1_framing 
 /* Decodes text as a chunked body and writes down the outcome. */
 static void read_chunked(struct rg_str text, uint32_t *seed, struct rg_buf *out)
 {
-    struct rg_h1_chunked chunked = {0};
+    struct rg_chunked chunked = {0};
     size_t at = 0;
     bool is_done = false;
     long used = 0;
@@ -68,7 +69,7 @@ static void read_chunked(struct rg_str text, uint32_t *seed, struct rg_buf *out)
     while (at < text.n && used >= 0 && !is_done) {
         struct rg_str data;
         size_t n = next_piece(seed, text.n - at);
-        used = rg_h1_chunked_take(&chunked, text.p + at, n, &data, &is_done, NULL);
+        used = rg_chunked_take(&chunked, text.p + at, n, &data, &is_done, NULL);
         if (used < 0)
             break;
         rg_assert((size_t)used <= n && (used > 0 || is_done));

@@ -9,6 +9,7 @@
 #include <stdio.h>
 
 #include "base/buf.h"
+#include "http/chunked.h"
 #include "http/h1.h"
 
 static void add_json(struct rg_buf *out, struct rg_str s)
@@ -45,13 +46,13 @@ static void add_message(struct rg_buf *out, const struct rg_request *req, struct
 /* Takes a chunked body off p. Returns the bytes used, 0 if it is incomplete, -400. */
 static long read_chunks(struct rg_str p, struct rg_buf *body)
 {
-    struct rg_h1_chunked chunked = {0};
+    struct rg_chunked chunked = {0};
     size_t at = 0;
 
     while (at < p.n) {
         struct rg_str data;
         bool is_done;
-        long used = rg_h1_chunked_take(&chunked, p.p + at, p.n - at, &data, &is_done, NULL);
+        long used = rg_chunked_take(&chunked, p.p + at, p.n - at, &data, &is_done, NULL);
         if (used < 0)
             return used;
         rg_buf_add_str(body, data);

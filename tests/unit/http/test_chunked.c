@@ -9,12 +9,13 @@
 
 #include "base/alloc.h"
 #include "base/buf.h"
+#include "http/chunked.h"
 #include "http/h1.h"
 
 /* Decodes text in pieces of `step` bytes. Returns what was consumed, -1 if it did not end, -400. */
 static long decode(struct rg_str text, size_t step, struct rg_buf *body)
 {
-    struct rg_h1_chunked chunked = {0};
+    struct rg_chunked chunked = {0};
     size_t at = 0;
 
     rg_buf_clear(body);
@@ -25,7 +26,7 @@ static long decode(struct rg_str text, size_t step, struct rg_buf *body)
         bool is_done = false;
 
         memcpy(piece, text.p + at, n);
-        long used = rg_h1_chunked_take(&chunked, piece, n, &data, &is_done, NULL);
+        long used = rg_chunked_take(&chunked, piece, n, &data, &is_done, NULL);
         if (used > 0)
             rg_buf_add_str(body, data);
         rg_free(piece);
@@ -157,13 +158,13 @@ static void malformed_bodies_are_refused(void **state)
 
 static void the_largest_size_is_a_number_not_an_overflow(void **state)
 {
-    struct rg_h1_chunked chunked = {0};
+    struct rg_chunked chunked = {0};
     struct rg_str text = RG_STR("FFFFFFFFFFFFFFFF\r\nabc");
     struct rg_str data;
     bool is_done;
     (void)state;
 
-    assert_int_equal(rg_h1_chunked_take(&chunked, text.p, text.n, &data, &is_done, NULL), text.n);
+    assert_int_equal(rg_chunked_take(&chunked, text.p, text.n, &data, &is_done, NULL), text.n);
     assert_int_equal(data.n, 3);
     assert_false(is_done);
     assert_true(chunked.left == UINT64_MAX - 3);
@@ -231,14 +232,14 @@ static void unfinished_bodies_ask_for_more(void **state)
 
 static void nothing_is_taken_after_the_end(void **state)
 {
-    struct rg_h1_chunked chunked = {0};
+    struct rg_chunked chunked = {0};
     struct rg_str data;
     bool is_done;
     (void)state;
 
-    assert_int_equal(rg_h1_chunked_take(&chunked, "0\r\n\r\n", 5, &data, &is_done, NULL), 5);
+    assert_int_equal(rg_chunked_take(&chunked, "0\r\n\r\n", 5, &data, &is_done, NULL), 5);
     assert_true(is_done);
-    assert_int_equal(rg_h1_chunked_take(&chunked, "5\r\n", 3, &data, &is_done, NULL), 0);
+    assert_int_equal(rg_chunked_take(&chunked, "5\r\n", 3, &data, &is_done, NULL), 0);
     assert_true(is_done);
     assert_int_equal(data.n, 0);
 }
