@@ -71,7 +71,8 @@ static const struct rg_option rows[] = {
      .max = 64,
      .offset = AT(reactors),
      .section = ENGINE,
-     .help = "Number of event loops that serve clients; 0 means one per processor core, at most 64."},
+     .help =
+         "Number of event loops that serve clients; 0 means one per processor core, at most 64."},
     {.name = "CLIENT_QUEUE_BYTES",
      .type = RG_OPT_BYTES,
      .def = "1048576",
