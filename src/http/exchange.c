@@ -65,8 +65,10 @@ static void log_request(struct rg_http_conn *c, int status, const struct rg_resp
 
     if (!c->exchange.in_handler || !rg_log_enabled(RG_LOG_INFO))
         return;
-    /* The path alone: queries carry tokens. */
-    rg_log_info("request", RG_FSTR("method", req->method_name), RG_FSTR("path", req->path),
+    /* Queries carry tokens, and so may the parts of a path that a pattern leaves open. */
+    struct rg_str path =
+        c->exchange.match.params_n > 0 ? rg_str_c(c->exchange.match.route->pattern) : req->path;
+    rg_log_info("request", RG_FSTR("method", req->method_name), RG_FSTR("path", path),
                 RG_FI("status", status),
                 RG_FU("duration_ms", c->server->reactor->now_ms - c->started_ms),
                 RG_FSTR("request_id", response_field(response, RG_STR("x-request-id"))),

@@ -6,7 +6,7 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import { runToEnd, suiteGateway, testGateway } from '../support/gateway.mjs';
-import { FIXTURE, ev, post } from '../support/events.mjs';
+import { FIXTURE, ev, post, put } from '../support/events.mjs';
 import { freePorts, isListening } from '../support/ports.mjs';
 import { SseStream } from '../support/sse.mjs';
 import { until } from '../support/wait.mjs';
@@ -137,11 +137,15 @@ describe('values', () => {
   it('configuration 11: a request is logged without its secrets', async (t) => {
     const gateway = await testGateway(t, { env: { LOG_LEVEL: 'debug' } });
     await gateway.get('/_rig/v1/connection/sse?jwt=secret-token&subscriptions=%5B%5D');
+    const stream = await SseStream.open(gateway);
+    t.after(() => stream.close());
+    assert.equal((await put(gateway, stream.token, { subscriptions: [] })).status, 204);
     await gateway.request({ path: '/nowhere?a=1', headers: {
       cookie: 'connection_token=secret-cookie', authorization: 'Bearer secret-bearer' } });
     await gateway.run.printed(/nowhere/);
     await gateway.stop();
     assert.doesNotMatch(gateway.run.output, /secret-/);
+    assert.ok(!gateway.run.output.includes(stream.token), 'a connection token is a secret, too');
   });
 
   it('configuration 11: what a client sends cannot forge a line of the log', async (t) => {
