@@ -30,7 +30,8 @@ static int parse(struct rg_str text)
 
     if (err == 0) {
         rg_assert(envelope.type.n > 0 && envelope.type.n <= RG_CE_MAX_TYPE && envelope.id.n > 0);
-        rg_assert(envelope.text.p[0] == '{' && envelope.text.p[envelope.text.n - 1] == '}');
+        /* As it came, white space around included. */
+        rg_assert(envelope.text.p == text.p && envelope.text.n == text.n);
         struct rg_json room = rg_projector_get(projector, RG_SLOT_ENVELOPE_COUNT);
         rg_assert(room.kind == RG_JSON_NONE || room.text.n > 0);
     }
