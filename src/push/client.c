@@ -18,16 +18,6 @@ static const char *const transport_names[] = {"sse", "ws", "longpolling"};
 static const char *const end_names[] = {"peer",   "peer_close", "slow",     "stalled", "protocol",
                                         "policy", "refused",    "shutdown", "expired"};
 
-const char *rg_transport_name(enum rg_transport transport)
-{
-    return transport_names[transport];
-}
-
-const char *rg_end_name(enum rg_end end)
-{
-    return end_names[end];
-}
-
 /* ---- timer: heartbeats and the write deadline ---- */
 
 static void set_timer(struct rg_client *client)

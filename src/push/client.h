@@ -116,8 +116,3 @@ void rg_client_end(struct rg_client *client, enum rg_end end, unsigned code, con
 void rg_client_kill(struct rg_client *client);
 
 struct rg_client_handle rg_client_get_handle(const struct rg_client *client);
-
-/* "sse", "ws" or "longpolling". */
-const char *rg_transport_name(enum rg_transport transport);
-/* "slow", "peer", ... as in the metric. */
-const char *rg_end_name(enum rg_end end);
