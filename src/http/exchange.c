@@ -7,22 +7,28 @@
 
 void rg_exchange_begin(struct rg_exchange *exchange)
 {
-    exchange->slot = rg_slots_take(&exchange->conn->server->unanswered, exchange);
+    const struct rg_route *route = exchange->match.route;
+
+    exchange->slot = rg_slots_take(&exchange->server->unanswered, exchange);
     exchange->has_slot = true;
+    exchange->is_taken = false;
+    exchange->in_handler = true;
+    route->handler(route->arg, exchange);
+    exchange->in_handler = false;
 }
 
 void rg_exchange_end(struct rg_exchange *exchange)
 {
     if (!exchange->has_slot)
         return;
-    rg_slots_release(&exchange->conn->server->unanswered, exchange->slot);
+    rg_slots_release(&exchange->server->unanswered, exchange->slot);
     exchange->has_slot = false;
 }
 
 const struct rg_request *rg_exchange_request(const struct rg_exchange *exchange)
 {
     rg_assert(exchange->in_handler);
-    return &exchange->conn->server->request;
+    return &exchange->server->request;
 }
 
 struct rg_str rg_exchange_param(const struct rg_exchange *exchange, size_t i)
@@ -33,12 +39,22 @@ struct rg_str rg_exchange_param(const struct rg_exchange *exchange, size_t i)
 
 struct rg_reactor *rg_exchange_reactor(const struct rg_exchange *exchange)
 {
-    return exchange->conn->server->reactor;
+    return exchange->server->reactor;
+}
+
+bool rg_exchange_is_secure(const struct rg_exchange *exchange)
+{
+    return exchange->transport->is_secure;
+}
+
+void rg_exchange_peer(const struct rg_exchange *exchange, char out[RG_PEER_SIZE])
+{
+    rg_socket_peer(exchange->transport->fd, out);
 }
 
 struct rg_exchange_handle rg_exchange_get_handle(const struct rg_exchange *exchange)
 {
-    const struct rg_http_server *server = exchange->conn->server;
+    const struct rg_http_server *server = exchange->server;
     return (struct rg_exchange_handle){server->reactor->id, exchange->slot,
                                        server->unanswered.at[exchange->slot].generation};
 }
@@ -59,52 +75,49 @@ static struct rg_str response_field(const struct rg_response *response, struct r
     return (struct rg_str){NULL, 0};
 }
 
-static void log_request(struct rg_http_conn *c, int status, const struct rg_response *response)
+static void log_request(const struct rg_exchange *exchange, int status,
+                        const struct rg_response *response)
 {
-    const struct rg_request *req = &c->server->request;
+    const struct rg_request *req = &exchange->server->request;
+    struct rg_str method = rg_method_name(exchange->method);
+    struct rg_str path = rg_str_c(exchange->match.route->pattern);
 
-    if (!c->exchange.in_handler || !rg_log_enabled(RG_LOG_INFO))
+    if (!rg_log_enabled(RG_LOG_INFO))
         return;
-    /* Queries carry tokens, and so may the parts of a path that a pattern leaves open. */
-    struct rg_str path =
-        c->exchange.match.params_n > 0 ? rg_str_c(c->exchange.match.route->pattern) : req->path;
-    rg_log_info("request", RG_FSTR("method", req->method_name), RG_FSTR("path", path),
+    if (exchange->in_handler) {
+        method = req->method_name;
+        /* Queries carry tokens, and so may the parts of a path that a pattern leaves open. */
+        if (exchange->match.params_n == 0)
+            path = req->path;
+    }
+    rg_log_info("request", RG_FSTR("method", method), RG_FSTR("path", path),
                 RG_FI("status", status),
-                RG_FU("duration_ms", c->server->reactor->now_ms - c->started_ms),
+                RG_FU("duration_ms", exchange->server->reactor->now_ms - exchange->started_ms),
                 RG_FSTR("request_id", response_field(response, RG_STR("x-request-id"))),
                 RG_FSTR("traceparent", response_field(response, RG_STR("traceparent"))));
 }
 
 void rg_exchange_respond(struct rg_exchange *exchange, const struct rg_response *response)
 {
-    struct rg_http_conn *c = exchange->conn;
-    bool was_processing = c->is_processing;
-
-    rg_assert(c->state == RG_CONN_ANSWERING && !exchange->is_taken);
+    rg_assert(exchange->has_slot && !exchange->is_taken);
     rg_exchange_end(exchange);
-    log_request(c, response->status, response);
-    c->is_processing = true;
-    rg_http_conn_send(c, response);
-    c->is_processing = was_processing;
-    if (was_processing)
-        return;
-    if (c->stream == NULL)
-        rg_http_conn_free(c);
-    else if (c->state == RG_CONN_IDLE && c->in.n > 0)
-        rg_http_conn_go_on(c);
+    log_request(exchange, response->status, response);
+    exchange->ops->respond(exchange, response);
 }
 
-struct rg_stream *rg_exchange_take_stream(struct rg_exchange *exchange, struct rg_buf *early)
+void rg_exchange_take_stream(struct rg_exchange *exchange, const struct rg_response *head,
+                             struct rg_taken *ret)
 {
-    struct rg_http_conn *c = exchange->conn;
-    struct rg_stream *stream = c->stream;
-
-    rg_assert(c->state == RG_CONN_ANSWERING && exchange->in_handler);
-    log_request(c, 200, NULL);
+    rg_assert(exchange->has_slot && !exchange->is_taken);
     rg_exchange_end(exchange);
     exchange->is_taken = true;
-    if (early != NULL)
-        rg_buf_add_str(early, c->behind);
-    c->stream = NULL;
-    return stream;
+    log_request(exchange, head->status, NULL);
+    *ret = (struct rg_taken){0};
+    exchange->ops->take(exchange, head, ret);
+}
+
+void rg_taken_done(struct rg_taken *taken)
+{
+    rg_buf_done(&taken->head);
+    rg_buf_done(&taken->early);
 }

@@ -38,7 +38,10 @@ struct rg_request {
     struct rg_str target; /* as received, e.g. /a/b?c=d */
     struct rg_str path;   /* the target up to '?' */
     struct rg_str query;  /* behind '?'; p is NULL where there is no '?' */
-    unsigned minor;       /* HTTP/1.<minor>: 0 or 1 */
+    bool is_h2;           /* came as HTTP/2; field names are lower case then */
+    unsigned minor;       /* HTTP/1.<minor>: 0 or 1; 1 for HTTP/2 */
+    struct rg_str
+        protocol; /* of an extended CONNECT (RFC 8441), which is shown as a GET; else p is NULL */
     struct rg_http_field fields[RG_MAX_FIELDS_PER_MESSAGE];
     size_t fields_n;
     struct rg_str body; /* complete, transfer coding removed */

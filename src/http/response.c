@@ -53,3 +53,19 @@ void rg_response_encode_h1(const struct rg_response *res, enum rg_method request
     if (!is_bodiless(res->status) && request_method != RG_HEAD)
         rg_buf_add_str(out, res->body);
 }
+
+void rg_response_encode_h1_stream(const struct rg_response *res, bool is_chunked, const char *date,
+                                  struct rg_buf *out)
+{
+    rg_buf_addf(out, "HTTP/1.1 %d %s\r\n", res->status, rg_h1_reason(res->status));
+    for (size_t i = 0; i < res->fields_n; i++)
+        add_field(out, res->fields[i].name, res->fields[i].value);
+    rg_buf_addf(out, "date: %s\r\n", date);
+    if (is_chunked)
+        rg_buf_add_c(out, "transfer-encoding: chunked\r\n");
+    else if (res->status == 101)
+        rg_buf_add_c(out, "connection: upgrade\r\n");
+    else
+        rg_buf_add_c(out, "connection: close\r\n");
+    rg_buf_add(out, "\r\n", 2);
+}

@@ -29,3 +29,10 @@ void rg_response_add(struct rg_response *res, struct rg_str name, struct rg_str 
 void rg_response_encode_h1(const struct rg_response *res, enum rg_method request_method,
                            unsigned request_minor, bool keep_alive, const char *date,
                            struct rg_buf *out);
+
+/*
+ * The same for the head of an answer without a known end: chunked, up to the end of the connection,
+ * or, for 101, another protocol.
+ */
+void rg_response_encode_h1_stream(const struct rg_response *res, bool is_chunked, const char *date,
+                                  struct rg_buf *out);

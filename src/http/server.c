@@ -1,28 +1,9 @@
-/*
- * A connection is in one of these states:
- *
- *        bytes             head complete           body complete
- *   IDLE ------> HEAD -------------------> BODY -----------------> ANSWERING
- *    ^                \__________________________________________/    |
- *    |                     (no body: straight on)                     |
- *    +----------------------------------------------------------------+
- *                     answered, keep-alive, everything written
- *
- *   any --> LINGERING (our last answer is written; what still arrives is dropped) --> closed
- *
- * Bytes are read into the reactor's shared buffer and handled there; only what is incomplete is
- * copied to the connection's own buffer. So an idle connection holds no buffer, and a request
- * that arrives whole is never copied.
- */
 #include "http/server_priv.h"
 
 #include "base/alloc.h"
 #include "base/log.h"
 #include "event/json.h"
-
-#define RATE_WINDOW_MS   10000
-#define LINGER_MS        2000
-#define LINGER_MAX_BYTES (256 * 1024)
+#include "net/socket.h"
 
 const struct rg_http_settings rg_http_default_settings = {
     .limits = {16 * 1024, 16 * 1024, 64 * 1024},
@@ -32,493 +13,23 @@ const struct rg_http_settings rg_http_default_settings = {
     .body_min_rate = 1024,
 };
 
-enum {
-    COUNT_CONNECTIONS,
-    COUNT_ACCEPTED,
-    COUNT_REQUESTS,
-    COUNT_2XX,
-    COUNT_3XX,
-    COUNT_4XX,
-    COUNT_5XX,
-    COUNT_MALFORMED,
-    COUNT_TIMEOUTS,
-    COUNT_ROWS
-};
-
 const struct rg_counter_row rg_http_counter_rows[] = {
-    [COUNT_CONNECTIONS] = {"rgate_http_connections", "gauge", NULL,
-                           "Open HTTP connections, streams not included."},
-    [COUNT_ACCEPTED] = {"rgate_http_accepted_total", "counter", NULL, "Connections accepted."},
-    [COUNT_REQUESTS] = {"rgate_http_requests_total", "counter", NULL,
-                        "Requests whose head was read."},
-    [COUNT_2XX] = {"rgate_http_responses_total", "counter", "class=\"2xx\"",
-                   "Responses by class of status; streams not included."},
-    [COUNT_3XX] = {"rgate_http_responses_total", "counter", "class=\"3xx\"", ""},
-    [COUNT_4XX] = {"rgate_http_responses_total", "counter", "class=\"4xx\"", ""},
-    [COUNT_5XX] = {"rgate_http_responses_total", "counter", "class=\"5xx\"", ""},
-    [COUNT_MALFORMED] = {"rgate_http_malformed_total", "counter", NULL,
-                         "Requests refused by the parser or a limit."},
-    [COUNT_TIMEOUTS] = {"rgate_http_timeouts_total", "counter", NULL,
-                        "Connections cut because a request or a reader was too slow."},
+    [RG_HTTP_CONNECTIONS] = {"rgate_http_connections", "gauge", NULL,
+                             "Open HTTP connections, streams not included."},
+    [RG_HTTP_ACCEPTED] = {"rgate_http_accepted_total", "counter", NULL, "Connections accepted."},
+    [RG_HTTP_REQUESTS] = {"rgate_http_requests_total", "counter", NULL,
+                          "Requests whose head was read."},
+    [RG_HTTP_2XX] = {"rgate_http_responses_total", "counter", "class=\"2xx\"",
+                     "Responses by class of status; streams not included."},
+    [RG_HTTP_3XX] = {"rgate_http_responses_total", "counter", "class=\"3xx\"", ""},
+    [RG_HTTP_4XX] = {"rgate_http_responses_total", "counter", "class=\"4xx\"", ""},
+    [RG_HTTP_5XX] = {"rgate_http_responses_total", "counter", "class=\"5xx\"", ""},
+    [RG_HTTP_MALFORMED] = {"rgate_http_malformed_total", "counter", NULL,
+                           "Requests refused by the parser or a limit."},
+    [RG_HTTP_TIMEOUTS] = {"rgate_http_timeouts_total", "counter", NULL,
+                          "Connections cut because a request or a reader was too slow."},
 };
-const size_t rg_http_counter_rows_n = COUNT_ROWS;
-
-static void process(struct rg_http_conn *c, char *p, size_t n);
-
-/* ---- the end of a connection ---- */
-
-static void conn_unlink(struct rg_http_conn *c)
-{
-    struct rg_http_server *server = c->server;
-
-    if (c->prev != NULL)
-        c->prev->next = c->next;
-    else
-        server->conns = c->next;
-    if (c->next != NULL)
-        c->next->prev = c->prev;
-    rg_count(server->counters, COUNT_CONNECTIONS, -1);
-}
-
-void rg_http_conn_free(struct rg_http_conn *c)
-{
-    rg_exchange_end(&c->exchange);
-    rg_reactor_cancel_timer(c->server->reactor, &c->timer);
-    conn_unlink(c);
-    rg_buf_done(&c->in);
-    rg_buf_done(&c->body);
-    rg_buf_done(&c->out);
-    rg_free(c);
-}
-
-static void conn_close(struct rg_http_conn *c)
-{
-    rg_stream_close(&c->stream);
-    /* process() still holds the connection and frees it when it sees that the stream is gone. */
-    if (!c->is_processing)
-        rg_http_conn_free(c);
-}
-
-static void set_state(struct rg_http_conn *c, enum rg_http_conn_state state, uint64_t timeout_ms)
-{
-    c->state = state;
-    if (timeout_ms > 0)
-        rg_reactor_set_timer(c->server->reactor, &c->timer, timeout_ms);
-    else
-        rg_reactor_cancel_timer(c->server->reactor, &c->timer);
-}
-
-/* Our last word is out: let the peer read it before the connection goes (RFC 9112 9.6). */
-static void linger(struct rg_http_conn *c)
-{
-    rg_stream_shutdown(c->stream);
-    rg_stream_want(c->stream, true, false);
-    c->window_bytes = 0;
-    set_state(c, RG_CONN_LINGERING, LINGER_MS);
-}
-
-/* ---- writing ---- */
-
-static void conn_finish_answer(struct rg_http_conn *c)
-{
-    /* The answer may have been made before the draining began. */
-    if (c->wants_close || c->server->is_draining) {
-        linger(c);
-        return;
-    }
-    set_state(c, RG_CONN_IDLE, c->server->settings->idle_timeout_ms);
-    rg_stream_want(c->stream, true, false);
-}
-
-static bool conn_flush(struct rg_http_conn *c)
-{
-    while (c->out_at < c->out.n) {
-        long n = rg_stream_write(c->stream, c->out.p + c->out_at, c->out.n - c->out_at);
-        if (n == UV_EAGAIN) {
-            rg_stream_want(c->stream, false, true);
-            rg_reactor_set_timer(c->server->reactor, &c->timer,
-                                 c->server->settings->write_timeout_ms);
-            return true;
-        }
-        if (n < 0) {
-            conn_close(c);
-            return false;
-        }
-        c->out_at += (size_t)n;
-    }
-    rg_buf_done(&c->out);
-    c->out_at = 0;
-    return true;
-}
-
-/* Writes the encoded answer; what the socket does not take is kept. */
-static void conn_send(struct rg_http_conn *c, const struct rg_buf *encoded)
-{
-    size_t at = 0;
-
-    if (c->out.n == 0) {
-        long n = rg_stream_write(c->stream, encoded->p, encoded->n);
-        if (n < 0 && n != UV_EAGAIN) {
-            conn_close(c);
-            return;
-        }
-        at = n > 0 ? (size_t)n : 0;
-    }
-    if (at < encoded->n) {
-        rg_buf_add(&c->out, encoded->p + at, encoded->n - at);
-        if (!conn_flush(c) || c->out.n > 0)
-            return;
-    }
-    conn_finish_answer(c);
-}
-
-static void on_writable(struct rg_stream *stream)
-{
-    struct rg_http_conn *c = stream->owner;
-
-    if (!conn_flush(c) || c->out.n > 0)
-        return;
-    conn_finish_answer(c);
-    /* What was pipelined behind the answered request is next. */
-    if (c->state == RG_CONN_IDLE && c->in.n > 0)
-        process(c, NULL, 0);
-}
-
-static void count_status(struct rg_http_conn *c, int status)
-{
-    static const int rows[] = {COUNT_2XX, COUNT_2XX, COUNT_2XX, COUNT_3XX, COUNT_4XX, COUNT_5XX};
-    rg_count(c->server->counters, (size_t)rows[status / 100 % 6], 1);
-}
-
-void rg_http_conn_send(struct rg_http_conn *c, const struct rg_response *response)
-{
-    struct rg_http_server *server = c->server;
-
-    count_status(c, response->status);
-    c->wants_close |= !c->keep_alive || server->is_draining;
-    rg_buf_clear(&server->encoded);
-    rg_response_encode_h1(response, c->method, c->minor, !c->wants_close,
-                          rg_reactor_http_date(server->reactor), &server->encoded);
-    conn_send(c, &server->encoded);
-    /* One huge answer must not pin its size for ever. */
-    if (server->encoded.cap > RG_READ_BUFFER)
-        rg_buf_done(&server->encoded);
-}
-
-/* Refuses what is no request we can answer otherwise, and closes. */
-static void refuse(struct rg_http_conn *c, int status, const struct rg_why *why)
-{
-    struct rg_response response = {.status = status};
-    struct rg_buf body = {0};
-
-    rg_count(c->server->counters, status == 408 ? COUNT_TIMEOUTS : COUNT_MALFORMED, 1);
-    rg_buf_add_c(&body, "{\"message\":");
-    rg_json_add_string(&body, rg_str_c(why->text));
-    if (why->place[0] != '\0') {
-        rg_buf_add_c(&body, ",\"where\":");
-        rg_json_add_string(&body, rg_str_c(why->place));
-    }
-    rg_buf_add_char(&body, '}');
-    rg_response_add(&response, RG_STR("content-type"), RG_STR("application/json; charset=utf-8"));
-    response.body = rg_buf_str(&body);
-    rg_log_info("request refused", RG_FI("status", status), RG_FS("reason", why->text),
-                RG_FS("where", why->place));
-
-    set_state(c, RG_CONN_ANSWERING, 0);
-    c->keep_alive = false;
-    c->method = RG_GET;
-    c->minor = 1;
-    rg_http_conn_send(c, &response);
-    rg_buf_done(&body);
-}
-
-/* ---- reading requests ---- */
-
-/* Keeps what was not used up; p[0..n) lies in the shared buffer or in c->in itself. */
-static void keep(struct rg_http_conn *c, const char *p, size_t n)
-{
-    if (n == 0)
-        rg_buf_done(&c->in);
-    else if (c->in.n > 0)
-        rg_buf_consume(&c->in, (size_t)(p - c->in.p));
-    else
-        rg_buf_add(&c->in, p, n);
-}
-
-static void call_handler(struct rg_http_conn *c, struct rg_str body)
-{
-    struct rg_http_server *server = c->server;
-    struct rg_exchange *exchange = &c->exchange;
-
-    server->request.body = body;
-    exchange->conn = c;
-    exchange->is_taken = false;
-    exchange->in_handler = true;
-    set_state(c, RG_CONN_ANSWERING, 0);
-    rg_exchange_begin(exchange);
-    exchange->match.route->handler(exchange->match.route->arg, exchange);
-    exchange->in_handler = false;
-}
-
-/* A complete head is at p. Finds the route and decides about the body. Returns 0 or minus a status.
- */
-static int begin_request(struct rg_http_conn *c, const char *p, struct rg_why *why)
-{
-    struct rg_http_server *server = c->server;
-    struct rg_request *req = &server->request;
-    int err = rg_h1_parse_head(p, c->head_n, req, &c->framing, why);
-
-    if (err < 0)
-        return err;
-    rg_count(server->counters, COUNT_REQUESTS, 1);
-    c->method = req->method;
-    c->minor = req->minor;
-    c->keep_alive = c->framing.keep_alive;
-    c->started_ms = server->reactor->now_ms;
-    if (!rg_router_find(server->routes, server->routes_n, req->method, req->path,
-                        &c->exchange.match))
-        return rg_why_set(why, -404, "", "there is nothing here");
-    c->max_body = c->exchange.match.route->max_body;
-    if (c->framing.length > c->max_body) {
-        return rg_why_set(why, -413, "", "the body is longer than %zu bytes", c->max_body);
-    }
-    return 0;
-}
-
-static void begin_body(struct rg_http_conn *c, bool has_body_bytes)
-{
-    static const char go_on[] = "HTTP/1.1 100 Continue\r\n\r\n";
-
-    c->chunked = (struct rg_chunked){0};
-    c->window_start_ms = c->server->reactor->now_ms;
-    c->window_bytes = 0;
-    set_state(c, RG_CONN_BODY, RATE_WINDOW_MS);
-    if (c->framing.expects_continue && !has_body_bytes) {
-        /* An interim answer that the socket does not take is not worth waiting for. */
-        rg_stream_write(c->stream, go_on, sizeof(go_on) - 1);
-    }
-}
-
-/*
- * Looks for the whole body behind the head at p. Returns its length on the wire, 0 if more is
- * needed, or minus a status. A chunked body is collected in c->body, and its bytes are dropped from
- * the input by way of *used.
- */
-static long take_body(struct rg_http_conn *c, char *p, size_t n, size_t *used, bool *is_done,
-                      struct rg_why *why)
-{
-    *used = 0;
-    *is_done = false;
-    if (!c->framing.is_chunked) {
-        *is_done = n >= c->framing.length;
-        *used = *is_done ? (size_t)c->framing.length : 0;
-        return 0;
-    }
-    while (*used < n && !*is_done) {
-        struct rg_str data = {NULL, 0};
-        long took = rg_chunked_take(&c->chunked, p + *used, n - *used, &data, is_done, why);
-        if (took < 0)
-            return took;
-        if (data.n > c->max_body - c->body.n)
-            return rg_why_set(why, -413, "", "the body is longer than %zu bytes", c->max_body);
-        rg_buf_add(&c->body, data.p, data.n);
-        *used += (size_t)took;
-    }
-    return 0;
-}
-
-/* Drops used bytes that follow the head (which stays for the time when the body is complete). */
-static void drop_behind_head(struct rg_http_conn *c, size_t used)
-{
-    size_t end = c->head_n + used;
-    if (used == 0)
-        return;
-    memmove(c->in.p + c->head_n, c->in.p + end, c->in.n - end);
-    c->in.n -= used;
-}
-
-/* The head has moved since it was parsed, and other requests have been parsed since. */
-static void parse_again(struct rg_http_conn *c, const char *p)
-{
-    struct rg_http_server *server = c->server;
-    struct rg_request *req = &server->request;
-
-    rg_assert(rg_h1_parse_head(p, c->head_n, req, &c->framing, NULL) == 0);
-    rg_assert(rg_router_find(server->routes, server->routes_n, req->method, req->path,
-                             &c->exchange.match));
-}
-
-/*
- * Handles one request at p[0..n). Returns the bytes used up, 0 if more are needed (they are kept
- * then), or -1 if it was refused.
- */
-static long process_one(struct rg_http_conn *c, char *p, size_t n)
-{
-    struct rg_why why = {0};
-    size_t used;
-    bool is_done;
-    bool is_parsed = c->state != RG_CONN_BODY;
-
-    if (c->state == RG_CONN_IDLE)
-        set_state(c, RG_CONN_HEAD, c->server->settings->header_timeout_ms);
-    if (c->state == RG_CONN_HEAD) {
-        long head_n = rg_h1_scan(&c->scan, p, n, &c->server->settings->limits, &why);
-        if (head_n == 0) {
-            keep(c, p, n);
-            return 0;
-        }
-        c->head_n = head_n > 0 ? (size_t)head_n : 0;
-        int status = head_n < 0 ? (int)-head_n : -begin_request(c, p, &why);
-        if (status != 0) {
-            refuse(c, status, &why);
-            return -1;
-        }
-        begin_body(c, n > c->head_n);
-    }
-
-    long err = take_body(c, p + c->head_n, n - c->head_n, &used, &is_done, &why);
-    if (err < 0) {
-        refuse(c, (int)-err, &why);
-        return -1;
-    }
-    if (!is_done) {
-        keep(c, p, n);
-        if (c->framing.is_chunked)
-            drop_behind_head(c, used);
-        return 0;
-    }
-    if (!is_parsed)
-        parse_again(c, p);
-
-    struct rg_str body =
-        c->framing.is_chunked ? rg_buf_str(&c->body) : rg_str_n(p + c->head_n, used);
-    size_t total = c->head_n + used;
-    c->scan = (struct rg_h1_scan){0};
-    c->behind = rg_str_n(p + total, n - total);
-    call_handler(c, body);
-    rg_buf_done(&c->body);
-    return (long)total;
-}
-
-/*
- * Handles all requests that are complete. p[0..n) are new bytes in the shared buffer, or nothing if
- * only c->in is to be looked at.
- */
-static void process(struct rg_http_conn *c, char *p, size_t n)
-{
-    long used = 0;
-
-    if (c->in.n > 0) {
-        rg_buf_add(&c->in, p, n);
-        p = c->in.p;
-        n = c->in.n;
-    }
-    c->is_processing = true;
-    while (n > 0 &&
-           (c->state == RG_CONN_IDLE || c->state == RG_CONN_HEAD || c->state == RG_CONN_BODY)) {
-        used = process_one(c, p, n);
-        if (used <= 0)
-            break;
-        p += used;
-        n -= (size_t)used;
-    }
-    c->is_processing = false;
-
-    if (c->stream == NULL) {
-        rg_http_conn_free(c);
-        return;
-    }
-    if (c->state == RG_CONN_LINGERING || used < 0)
-        rg_buf_done(&c->in);
-    else if (used > 0)
-        keep(c, p, n);
-    if (c->state == RG_CONN_ANSWERING)
-        rg_stream_want(c->stream, false, c->out.n > 0);
-}
-
-void rg_http_conn_go_on(struct rg_http_conn *c)
-{
-    struct rg_http_server *server = c->server;
-    /* Who answers may be the handler of another exchange, which still looks at its own request. */
-    struct rg_request current = server->request;
-
-    process(c, NULL, 0);
-    server->request = current;
-}
-
-static void drop_lingering(struct rg_http_conn *c, long n)
-{
-    c->window_bytes += n > 0 ? (uint64_t)n : 0;
-    if (n == 0 || c->window_bytes > LINGER_MAX_BYTES)
-        conn_close(c);
-}
-
-static void on_readable(struct rg_stream *stream)
-{
-    struct rg_http_conn *c = stream->owner;
-    struct rg_reactor *reactor = c->server->reactor;
-    long n = rg_stream_read(stream, reactor->read_buffer, RG_READ_BUFFER);
-
-    if (n == UV_EAGAIN)
-        return;
-    if (n < 0) {
-        conn_close(c);
-    } else if (c->state == RG_CONN_LINGERING) {
-        drop_lingering(c, n);
-    } else if (n == 0) {
-        /* A peer that closes between requests, or in the middle of one, gets no answer. */
-        conn_close(c);
-    } else {
-        c->window_bytes += (uint64_t)n;
-        process(c, reactor->read_buffer, (size_t)n);
-    }
-}
-
-static void on_hangup(struct rg_stream *stream)
-{
-    conn_close(stream->owner);
-}
-
-static const struct rg_stream_events conn_events = {on_readable, on_writable, on_hangup};
-
-static void body_window_ended(struct rg_http_conn *c)
-{
-    struct rg_http_server *server = c->server;
-    uint64_t want = server->settings->body_min_rate * RATE_WINDOW_MS / 1000;
-
-    if (c->window_bytes >= want) {
-        c->window_bytes = 0;
-        rg_reactor_set_timer(server->reactor, &c->timer, RATE_WINDOW_MS);
-        return;
-    }
-    struct rg_why why = {0};
-    rg_why_set(&why, 0, "", "the body came too slowly");
-    refuse(c, 408, &why);
-}
-
-static void on_timer(struct rg_timer *timer)
-{
-    struct rg_http_conn *c = RG_CONTAINER_OF(timer, struct rg_http_conn, timer);
-    struct rg_why why = {0};
-
-    switch (c->state) {
-    case RG_CONN_HEAD:
-        rg_why_set(&why, 0, "", "the request head was not complete in time");
-        refuse(c, 408, &why);
-        break;
-    case RG_CONN_BODY:
-        body_window_ended(c);
-        break;
-    case RG_CONN_ANSWERING: /* the peer does not read the answer */
-        rg_count(c->server->counters, COUNT_TIMEOUTS, 1);
-        conn_close(c);
-        break;
-    case RG_CONN_IDLE:
-    case RG_CONN_LINGERING:
-        conn_close(c);
-        break;
-    }
-}
+const size_t rg_http_counter_rows_n = RG_HTTP_ROWS;
 
 /* ---- the server ---- */
 
@@ -532,7 +43,7 @@ struct rg_http_server *rg_http_server_new(struct rg_reactor *reactor,
     server->settings = settings;
     server->routes = routes;
     server->routes_n = routes_n;
-    server->counters = rg_counters_new(COUNT_ROWS);
+    server->counters = rg_counters_new(RG_HTTP_ROWS);
     return server;
 }
 
@@ -543,58 +54,99 @@ void rg_http_server_free(struct rg_http_server **serverp)
     if (server == NULL)
         return;
     *serverp = NULL;
-    rg_assert(server->conns == NULL);
+    rg_assert(server->links == NULL);
     rg_slots_done(&server->unanswered);
     rg_counters_free(&server->counters);
     rg_buf_done(&server->encoded);
     rg_free(server);
 }
 
+/* ---- connections ---- */
+
+void rg_http_server_add(struct rg_http_server *server, struct rg_http_link *link,
+                        const struct rg_http_link_ops *ops)
+{
+    link->ops = ops;
+    link->prev = NULL;
+    link->next = server->links;
+    if (server->links != NULL)
+        server->links->prev = link;
+    server->links = link;
+    rg_count(server->counters, RG_HTTP_CONNECTIONS, 1);
+}
+
+void rg_http_server_remove(struct rg_http_server *server, struct rg_http_link *link)
+{
+    if (link->prev != NULL)
+        link->prev->next = link->next;
+    else
+        server->links = link->next;
+    if (link->next != NULL)
+        link->next->prev = link->prev;
+    rg_count(server->counters, RG_HTTP_CONNECTIONS, -1);
+}
+
+/* Nothing is read or written before the connection has adopted the stream. */
+static void on_nothing(struct rg_stream *stream)
+{
+    (void)stream;
+}
+
+static const struct rg_stream_events no_events = {on_nothing, on_nothing, on_nothing};
+
 void rg_http_server_accept(void *arg, int fd)
 {
     struct rg_http_server *server = arg;
-    struct rg_http_conn *c = rg_zalloc(sizeof(*c));
+    struct rg_stream *stream = rg_socket_open(server->reactor, fd, &no_events, server);
 
-    c->server = server;
-    c->timer.fn = on_timer;
-    c->stream = rg_stream_open(server->reactor, fd, &conn_events, c);
-    if (c->stream == NULL) {
-        rg_free(c);
+    if (stream == NULL)
         return;
-    }
-    c->next = server->conns;
-    if (server->conns != NULL)
-        server->conns->prev = c;
-    server->conns = c;
-    rg_count(server->counters, COUNT_CONNECTIONS, 1);
-    rg_count(server->counters, COUNT_ACCEPTED, 1);
-    /* The first request is due like any other: a peer that says nothing is idle. */
-    set_state(c, RG_CONN_IDLE, server->settings->idle_timeout_ms);
-    /* The request is usually there already; reading it now saves a turn of the loop. */
-    on_readable(c->stream);
+    rg_count(server->counters, RG_HTTP_ACCEPTED, 1);
+    rg_h1_conn_open(server, stream, (struct rg_http_transport){fd, false});
 }
 
 void rg_http_server_drain(struct rg_http_server *server)
 {
     server->is_draining = true;
-    for (struct rg_http_conn *c = server->conns, *next; c != NULL; c = next) {
-        next = c->next;
-        if (c->state == RG_CONN_IDLE)
-            conn_close(c);
+    for (struct rg_http_link *link = server->links, *next; link != NULL; link = next) {
+        next = link->next;
+        link->ops->drain(link);
     }
 }
 
 void rg_http_server_close_all(struct rg_http_server *server)
 {
-    for (struct rg_http_conn *c = server->conns, *next; c != NULL; c = next) {
-        next = c->next;
-        conn_close(c);
+    for (struct rg_http_link *link = server->links, *next; link != NULL; link = next) {
+        next = link->next;
+        link->ops->close(link);
     }
+}
+
+void rg_http_server_count_status(struct rg_http_server *server, int status)
+{
+    static const int rows[] = {RG_HTTP_2XX, RG_HTTP_2XX, RG_HTTP_2XX,
+                               RG_HTTP_3XX, RG_HTTP_4XX, RG_HTTP_5XX};
+    rg_count(server->counters, (size_t)rows[status / 100 % 6], 1);
+}
+
+void rg_http_server_refusal(struct rg_http_server *server, int status, const struct rg_why *why,
+                            struct rg_buf *body)
+{
+    rg_count(server->counters, status == 408 ? RG_HTTP_TIMEOUTS : RG_HTTP_MALFORMED, 1);
+    rg_buf_add_c(body, "{\"message\":");
+    rg_json_add_string(body, rg_str_c(why->text));
+    if (why->place[0] != '\0') {
+        rg_buf_add_c(body, ",\"where\":");
+        rg_json_add_string(body, rg_str_c(why->place));
+    }
+    rg_buf_add_char(body, '}');
+    rg_log_info("request refused", RG_FI("status", status), RG_FS("reason", why->text),
+                RG_FS("where", why->place));
 }
 
 size_t rg_http_server_connections(const struct rg_http_server *server)
 {
-    return (size_t)rg_counters_get(server->counters, COUNT_CONNECTIONS);
+    return (size_t)rg_counters_get(server->counters, RG_HTTP_CONNECTIONS);
 }
 
 const struct rg_counters *rg_http_server_counters(const struct rg_http_server *server)

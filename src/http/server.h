@@ -1,5 +1,5 @@
 /*
- * server.h - HTTP/1.1 connections of one reactor, and the exchanges on them.
+ * server.h - HTTP connections of one reactor, and the exchanges on them.
  *
  * A server reads requests from its connections, finds their route, reads the body up
  * to the route's limit and calls the handler with an exchange: one request and the
@@ -17,7 +17,7 @@
 #include "http/h1.h"
 #include "http/response.h"
 #include "http/router.h"
-#include "net/stream.h"
+#include "net/socket.h"
 
 struct rg_http_settings {
     struct rg_h1_limits limits;
@@ -89,9 +89,25 @@ struct rg_exchange *rg_http_server_find(struct rg_http_server *server,
 /* Answers; the exchange is the server's again. Everything in response is copied or sent. */
 void rg_exchange_respond(struct rg_exchange *exchange, const struct rg_response *response);
 
+/* Whether TLS protects the exchange's connection; the peer's address, or "" if there is none. */
+bool rg_exchange_is_secure(const struct rg_exchange *exchange);
+void rg_exchange_peer(const struct rg_exchange *exchange, char out[RG_PEER_SIZE]);
+
+/* A stream that was taken from its exchange. */
+struct rg_taken {
+    struct rg_stream *stream; /* the taker's to adopt and close */
+    bool
+        is_chunked; /* HTTP/1.1: each message is one chunk, the end is "0\r\n\r\n" (RFC 9112 7.1) */
+    struct rg_buf head;  /* must be the first bytes written; empty where they are out already */
+    struct rg_buf early; /* what the peer sent behind its request */
+};
+
 /*
- * Takes the connection over: the exchange ends without an answer, the stream is the
- * caller's. Bytes that the peer sent behind the request are appended to early (may be NULL:
- * dropped). The response's head is the caller's to write.
+ * Begins an answer whose end is not known, and hands its stream over: the exchange has ended. head
+ * has status and fields, without those of framing, date and connection; its body is not used.
+ * Status 101 (HTTP/1.1) or 200 to an extended CONNECT (HTTP/2, RFC 8441) makes the stream a tunnel.
+ * May be called later than in the handler. rg_taken_done() frees what is in ret but the stream.
  */
-struct rg_stream *rg_exchange_take_stream(struct rg_exchange *exchange, struct rg_buf *early);
+void rg_exchange_take_stream(struct rg_exchange *exchange, const struct rg_response *head,
+                             struct rg_taken *ret);
+void rg_taken_done(struct rg_taken *taken);

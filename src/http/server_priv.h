@@ -1,62 +1,65 @@
 /*
- * server_priv.h - what a connection and the exchange on it know of each other.
+ * server_priv.h - what a server, its connections and the exchanges on them know of each other.
  *
- * server.c reads requests and writes answers; exchange.c is what a handler sees.
+ * server.c has the list of connections, exchange.c is what a handler sees, h1_conn.c and h2_conn.c
+ * read requests and write answers.
  *
  * Thread: the reactor.
  */
 #pragma once
 
 #include "base/slots.h"
-#include "http/chunked.h"
 #include "http/server.h"
 
-enum rg_http_conn_state {
-    RG_CONN_IDLE,
-    RG_CONN_HEAD,
-    RG_CONN_BODY,
-    RG_CONN_ANSWERING,
-    RG_CONN_LINGERING
+/* Rows of a server's counters; see server.c for names and meaning. */
+enum {
+    RG_HTTP_CONNECTIONS,
+    RG_HTTP_ACCEPTED,
+    RG_HTTP_REQUESTS,
+    RG_HTTP_2XX,
+    RG_HTTP_3XX,
+    RG_HTTP_4XX,
+    RG_HTTP_5XX,
+    RG_HTTP_MALFORMED,
+    RG_HTTP_TIMEOUTS,
+    RG_HTTP_ROWS
 };
 
-struct rg_http_conn;
+/* A connection of any version, in its server's list. */
+struct rg_http_link {
+    const struct rg_http_link_ops *ops;
+    struct rg_http_link *prev, *next;
+};
+
+struct rg_http_link_ops {
+    void (*drain)(struct rg_http_link *link); /* the server has begun to drain */
+    void (*close)(struct rg_http_link *link); /* at once; removes the link */
+};
+
+/* What is under a connection, whatever its version. */
+struct rg_http_transport {
+    int fd;
+    bool is_secure;
+};
 
 struct rg_exchange {
-    struct rg_http_conn *conn;
+    const struct rg_exchange_ops *ops;
+    struct rg_http_server *server;
+    const struct rg_http_transport *transport;
     struct rg_route_match match;
+    enum rg_method method;
+    uint64_t started_ms;
     uint32_t slot; /* in server->unanswered, while has_slot */
     bool has_slot;
-    bool in_handler;
+    bool in_handler; /* server->request is this one's */
     bool is_taken;
 };
 
-struct rg_http_conn {
-    struct rg_http_server *server;
-    struct rg_stream *stream;
-    struct rg_http_conn *prev, *next; /* server->conns */
-    struct rg_timer timer;
-    enum rg_http_conn_state state;
-    bool is_processing; /* inside process(): answers do not recurse into it */
-    bool wants_close;   /* after the current answer */
-    bool keep_alive;    /* of the current request */
-    enum rg_method method;
-    unsigned minor;
-
-    struct rg_buf in; /* received and not yet used up */
-    struct rg_h1_scan scan;
-    size_t head_n; /* of the request whose body is being read */
-    struct rg_h1_framing framing;
-    struct rg_chunked chunked;
-    struct rg_buf body;   /* a chunked body so far */
-    struct rg_str behind; /* while a handler runs: what follows its request */
-    size_t max_body;
-    uint64_t window_start_ms, window_bytes; /* rate of the body, or bytes lingered */
-
-    struct rg_buf out; /* answers the socket did not take yet */
-    size_t out_at;
-
-    uint64_t started_ms;
-    struct rg_exchange exchange;
+/* How each version answers; called when the exchange has ended. */
+struct rg_exchange_ops {
+    void (*respond)(struct rg_exchange *exchange, const struct rg_response *response);
+    void (*take)(struct rg_exchange *exchange, const struct rg_response *head,
+                 struct rg_taken *ret);
 };
 
 struct rg_http_server {
@@ -65,7 +68,7 @@ struct rg_http_server {
     const struct rg_route *routes;
     size_t routes_n;
     struct rg_counters *counters;
-    struct rg_http_conn *conns;
+    struct rg_http_link *links;
     bool is_draining;
 
     /* Unanswered exchanges by number, so that an answer from elsewhere can find its way. */
@@ -77,17 +80,33 @@ struct rg_http_server {
 
 /* ---- server.c ---- */
 
-/* Encodes and writes an answer; the connection may be closed afterwards. */
-void rg_http_conn_send(struct rg_http_conn *c, const struct rg_response *response);
+/* A connection joins or leaves the list; both count. */
+void rg_http_server_add(struct rg_http_server *server, struct rg_http_link *link,
+                        const struct rg_http_link_ops *ops);
+void rg_http_server_remove(struct rg_http_server *server, struct rg_http_link *link);
 
-/* Frees everything but the stream. */
-void rg_http_conn_free(struct rg_http_conn *c);
+void rg_http_server_count_status(struct rg_http_server *server, int status);
 
-/* Goes on with what is pipelined behind an answer that came later. */
-void rg_http_conn_go_on(struct rg_http_conn *c);
+/*
+ * The JSON of a refusal made here, not by a handler: {"message":…,"where":…}. Counts and logs it.
+ * body is appended to.
+ */
+void rg_http_server_refusal(struct rg_http_server *server, int status, const struct rg_why *why,
+                            struct rg_buf *body);
 
 /* ---- exchange.c ---- */
 
-/* The exchange waits for its answer / does so no more. */
+/*
+ * Calls the handler of exchange->match, which the caller has filled like method, started_ms and
+ * server->request with its body. The exchange waits for its answer from here on.
+ */
 void rg_exchange_begin(struct rg_exchange *exchange);
+
+/* The exchange waits no more: it was answered, or its connection is gone. */
 void rg_exchange_end(struct rg_exchange *exchange);
+
+/* ---- h1_conn.c ---- */
+
+/* A connection on a stream that is open (taken) and may have bytes to read. */
+void rg_h1_conn_open(struct rg_http_server *server, struct rg_stream *stream,
+                     struct rg_http_transport transport);

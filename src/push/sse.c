@@ -67,26 +67,21 @@ struct rg_frame *rg_sse_encode_event(const struct rg_event *event)
 static void open_stream(struct rg_hub *hub, struct rg_exchange *exchange,
                         struct rg_subscription_set **setp)
 {
-    const struct rg_request *req = rg_exchange_request(exchange);
-    enum rg_encoding encoding = req->minor == 1 ? RG_ENC_SSE_CHUNKED : RG_ENC_SSE_PLAIN;
-    struct rg_buf head = {0};
+    struct rg_response head = {.status = 200};
+    struct rg_taken taken;
 
-    rg_buf_addf(&head,
-                "HTTP/1.1 200 OK\r\n"
-                "content-type: text/event-stream; charset=utf-8\r\n"
-                "cache-control: no-cache\r\n"
-                "x-accel-buffering: no\r\n"
-                "access-control-allow-origin: %s\r\n"
-                "date: %s\r\n"
-                "%s\r\n",
-                hub->push->settings.cors, rg_reactor_http_date(hub->reactor),
-                encoding == RG_ENC_SSE_CHUNKED ? "transfer-encoding: chunked\r\n"
-                                               : "connection: close\r\n");
+    rg_response_add(&head, RG_STR("content-type"), RG_STR("text/event-stream; charset=utf-8"));
+    rg_response_add(&head, RG_STR("cache-control"), RG_STR("no-cache"));
+    rg_response_add(&head, RG_STR("x-accel-buffering"), RG_STR("no"));
+    rg_response_add(&head, RG_STR("access-control-allow-origin"),
+                    rg_str_c(hub->push->settings.cors));
+    rg_exchange_take_stream(exchange, &head, &taken);
 
-    struct rg_stream *stream = rg_exchange_take_stream(exchange, NULL);
-    struct rg_client *client = rg_client_new(hub, RG_SSE, encoding, stream);
-    rg_client_send_bytes(client, head.p, head.n);
-    rg_buf_done(&head);
+    struct rg_client *client = rg_client_new(
+        hub, RG_SSE, taken.is_chunked ? RG_ENC_SSE_CHUNKED : RG_ENC_SSE_PLAIN, taken.stream);
+    if (taken.head.n > 0)
+        rg_client_send_bytes(client, taken.head.p, taken.head.n);
+    rg_taken_done(&taken);
     rg_client_greet(client, setp);
 }
 

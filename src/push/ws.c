@@ -159,31 +159,26 @@ void rg_ws_receive(struct rg_client *client, char *p, size_t n)
 static void upgrade(struct rg_hub *hub, struct rg_exchange *exchange, const char *accept,
                     struct rg_subscription_set **setp)
 {
-    struct rg_buf head = {0};
-    struct rg_buf early = {0};
+    struct rg_response head = {.status = 101};
+    struct rg_taken taken;
 
-    rg_buf_addf(&head,
-                "HTTP/1.1 101 Switching Protocols\r\n"
-                "connection: Upgrade\r\n"
-                "upgrade: websocket\r\n"
-                "sec-websocket-accept: %s\r\n"
-                "date: %s\r\n\r\n",
-                accept, rg_reactor_http_date(hub->reactor));
+    rg_response_add(&head, RG_STR("upgrade"), RG_STR("websocket"));
+    rg_response_add(&head, RG_STR("sec-websocket-accept"), rg_str_c(accept));
+    rg_exchange_take_stream(exchange, &head, &taken);
 
-    struct rg_stream *stream = rg_exchange_take_stream(exchange, &early);
-    struct rg_client *client = rg_client_new(hub, RG_WS, RG_ENC_WS, stream);
+    struct rg_client *client = rg_client_new(hub, RG_WS, RG_ENC_WS, taken.stream);
     client->ws = rg_zalloc(sizeof(*client->ws));
     client->ws->reader.expects_mask = true;
-    rg_client_send_bytes(client, head.p, head.n);
-    rg_buf_done(&head);
+    if (taken.head.n > 0)
+        rg_client_send_bytes(client, taken.head.p, taken.head.n);
     /* A refused connection is opened and closed: browsers do not show a status (4.3). */
     if (*setp == NULL)
         rg_client_end(client, RG_END_REFUSED, 1000, "Bad request.");
     else
         rg_client_greet(client, setp);
-    if (early.n > 0)
-        rg_ws_receive(client, early.p, early.n);
-    rg_buf_done(&early);
+    if (taken.early.n > 0)
+        rg_ws_receive(client, taken.early.p, taken.early.n);
+    rg_taken_done(&taken);
 }
 
 void rg_ws_handle(void *arg, struct rg_exchange *exchange)

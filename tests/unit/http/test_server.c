@@ -85,11 +85,22 @@ static void answer_big(void *arg, struct rg_exchange *exchange)
     respond(exchange, 200, rg_str_n(big, BIG_N));
 }
 
+static void take_over(struct rg_exchange *exchange)
+{
+    struct rg_response head = {.status = 101};
+    struct rg_taken taken;
+
+    rg_exchange_take_stream(exchange, &head, &taken);
+    seen.taken = taken.stream;
+    rg_buf_add_str(&seen.early, rg_buf_str(&taken.early));
+    rg_taken_done(&taken);
+}
+
 static void take(void *arg, struct rg_exchange *exchange)
 {
     (void)arg;
     seen.calls++;
-    seen.taken = rg_exchange_take_stream(exchange, &seen.early);
+    take_over(exchange);
 }
 
 static void name(void *arg, struct rg_exchange *exchange)
@@ -900,6 +911,20 @@ static void a_stream_may_be_taken_behind_other_requests(void **state)
     assert_int_equal(count("rgate_http_requests_total"), 3);
 }
 
+static void a_stream_may_be_taken_when_the_handler_is_long_gone(void **state)
+{
+    (void)state;
+    say(GET("/later") "early bytes");
+    assert_true(seen.is_pending);
+    take_over(pending());
+    assert_int_equal(rg_http_server_connections(server), 0);
+    assert_int_equal(seen.early.n, 11);
+    assert_memory_equal(seen.early.p, "early bytes", 11);
+    rg_stream_adopt(seen.taken, &no_events, &seen);
+    assert_int_equal(rg_stream_write(seen.taken, "hello", 5), 5);
+    assert_string_equal(hear(), "hello");
+}
+
 /* ---- draining ---- */
 
 static void draining_closes_idle_connections_at_once(void **state)
@@ -1034,6 +1059,7 @@ int main(void)
         TEST(a_peer_that_is_gone_when_its_answer_comes_is_forgotten),
         TEST(the_stream_goes_to_who_takes_it_with_the_bytes_behind),
         TEST(a_stream_may_be_taken_behind_other_requests),
+        TEST(a_stream_may_be_taken_when_the_handler_is_long_gone),
         TEST(draining_closes_idle_connections_at_once),
         TEST(draining_lets_a_pending_answer_out_and_closes),
         TEST(draining_lets_a_request_that_has_begun_finish),

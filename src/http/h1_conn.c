@@ -1,0 +1,521 @@
+/*
+ * A connection is in one of these states:
+ *
+ *        bytes             head complete           body complete
+ *   IDLE ------> HEAD -------------------> BODY -----------------> ANSWERING
+ *    ^                \__________________________________________/    |
+ *    |                     (no body: straight on)                     |
+ *    +----------------------------------------------------------------+
+ *                     answered, keep-alive, everything written
+ *
+ *   any --> LINGERING (our last answer is written; what still arrives is dropped) --> closed
+ *
+ * Bytes are read into the reactor's shared buffer and handled there; only what is incomplete is
+ * copied to the connection's own buffer. So an idle connection holds no buffer, and a request
+ * that arrives whole is never copied.
+ */
+#include "http/h1_conn_priv.h"
+
+#include "base/alloc.h"
+#include "base/log.h"
+#include "event/json.h"
+
+#define RATE_WINDOW_MS   10000
+#define LINGER_MS        2000
+#define LINGER_MAX_BYTES (256 * 1024)
+
+static void process(struct rg_h1_conn *c, char *p, size_t n);
+
+/* ---- the end of a connection ---- */
+
+static void conn_free(struct rg_h1_conn *c)
+{
+    rg_exchange_end(&c->exchange);
+    rg_reactor_cancel_timer(c->server->reactor, &c->timer);
+    rg_http_server_remove(c->server, &c->link);
+    rg_buf_done(&c->in);
+    rg_buf_done(&c->body);
+    rg_buf_done(&c->out);
+    rg_free(c);
+}
+
+static void conn_close(struct rg_h1_conn *c)
+{
+    rg_stream_close(&c->stream);
+    /* process() still holds the connection and frees it when it sees that the stream is gone. */
+    if (!c->is_processing)
+        conn_free(c);
+}
+
+static void set_state(struct rg_h1_conn *c, enum rg_h1_state state, uint64_t timeout_ms)
+{
+    c->state = state;
+    if (timeout_ms > 0)
+        rg_reactor_set_timer(c->server->reactor, &c->timer, timeout_ms);
+    else
+        rg_reactor_cancel_timer(c->server->reactor, &c->timer);
+}
+
+/* Our last word is out: let the peer read it before the connection goes (RFC 9112 9.6). */
+static void linger(struct rg_h1_conn *c)
+{
+    rg_stream_shutdown(c->stream);
+    rg_stream_want(c->stream, true, false);
+    c->window_bytes = 0;
+    set_state(c, RG_H1_LINGERING, LINGER_MS);
+}
+
+/* ---- writing ---- */
+
+static void conn_finish_answer(struct rg_h1_conn *c)
+{
+    /* The answer may have been made before the draining began. */
+    if (c->wants_close || c->server->is_draining) {
+        linger(c);
+        return;
+    }
+    set_state(c, RG_H1_IDLE, c->server->settings->idle_timeout_ms);
+    rg_stream_want(c->stream, true, false);
+}
+
+static bool conn_flush(struct rg_h1_conn *c)
+{
+    while (c->out_at < c->out.n) {
+        long n = rg_stream_write(c->stream, c->out.p + c->out_at, c->out.n - c->out_at);
+        if (n == UV_EAGAIN) {
+            rg_stream_want(c->stream, false, true);
+            rg_reactor_set_timer(c->server->reactor, &c->timer,
+                                 c->server->settings->write_timeout_ms);
+            return true;
+        }
+        if (n < 0) {
+            conn_close(c);
+            return false;
+        }
+        c->out_at += (size_t)n;
+    }
+    rg_buf_done(&c->out);
+    c->out_at = 0;
+    return true;
+}
+
+/* Writes the encoded answer; what the socket does not take is kept. */
+static void conn_send(struct rg_h1_conn *c, const struct rg_buf *encoded)
+{
+    size_t at = 0;
+
+    if (c->out.n == 0) {
+        long n = rg_stream_write(c->stream, encoded->p, encoded->n);
+        if (n < 0 && n != UV_EAGAIN) {
+            conn_close(c);
+            return;
+        }
+        at = n > 0 ? (size_t)n : 0;
+    }
+    if (at < encoded->n) {
+        rg_buf_add(&c->out, encoded->p + at, encoded->n - at);
+        if (!conn_flush(c) || c->out.n > 0)
+            return;
+    }
+    conn_finish_answer(c);
+}
+
+static void on_writable(struct rg_stream *stream)
+{
+    struct rg_h1_conn *c = stream->owner;
+
+    if (!conn_flush(c) || c->out.n > 0)
+        return;
+    conn_finish_answer(c);
+    /* What was pipelined behind the answered request is next. */
+    if (c->state == RG_H1_IDLE && c->in.n > 0)
+        process(c, NULL, 0);
+}
+
+static void send_response(struct rg_h1_conn *c, const struct rg_response *response)
+{
+    struct rg_http_server *server = c->server;
+
+    rg_http_server_count_status(server, response->status);
+    c->wants_close |= !c->keep_alive || server->is_draining;
+    rg_buf_clear(&server->encoded);
+    rg_response_encode_h1(response, c->exchange.method, c->minor, !c->wants_close,
+                          rg_reactor_http_date(server->reactor), &server->encoded);
+    conn_send(c, &server->encoded);
+    /* One huge answer must not pin its size for ever. */
+    if (server->encoded.cap > RG_READ_BUFFER)
+        rg_buf_done(&server->encoded);
+}
+
+/* Refuses what is no request we can answer otherwise, and closes. */
+static void refuse(struct rg_h1_conn *c, int status, const struct rg_why *why)
+{
+    struct rg_response response = {.status = status};
+    struct rg_buf body = {0};
+
+    rg_http_server_refusal(c->server, status, why, &body);
+    rg_response_add(&response, RG_STR("content-type"), RG_STR("application/json; charset=utf-8"));
+    response.body = rg_buf_str(&body);
+    set_state(c, RG_H1_ANSWERING, 0);
+    c->keep_alive = false;
+    c->exchange.method = RG_GET;
+    c->minor = 1;
+    send_response(c, &response);
+    rg_buf_done(&body);
+}
+
+/* ---- reading requests ---- */
+
+/* Keeps what was not used up; p[0..n) lies in the shared buffer or in c->in itself. */
+static void keep(struct rg_h1_conn *c, const char *p, size_t n)
+{
+    if (n == 0)
+        rg_buf_done(&c->in);
+    else if (c->in.n > 0)
+        rg_buf_consume(&c->in, (size_t)(p - c->in.p));
+    else
+        rg_buf_add(&c->in, p, n);
+}
+
+static void call_handler(struct rg_h1_conn *c, struct rg_str body)
+{
+    c->server->request.body = body;
+    set_state(c, RG_H1_ANSWERING, 0);
+    rg_exchange_begin(&c->exchange);
+}
+
+/* A complete head is at p. Finds the route and decides about the body. Returns 0 or minus a status.
+ */
+static int begin_request(struct rg_h1_conn *c, const char *p, struct rg_why *why)
+{
+    struct rg_http_server *server = c->server;
+    struct rg_request *req = &server->request;
+    int err = rg_h1_parse_head(p, c->head_n, req, &c->framing, why);
+
+    if (err < 0)
+        return err;
+    rg_count(server->counters, RG_HTTP_REQUESTS, 1);
+    c->minor = req->minor;
+    c->keep_alive = c->framing.keep_alive;
+    c->exchange.method = req->method;
+    c->exchange.started_ms = server->reactor->now_ms;
+    if (!rg_router_find(server->routes, server->routes_n, req->method, req->path,
+                        &c->exchange.match))
+        return rg_why_set(why, -404, "", "there is nothing here");
+    c->max_body = c->exchange.match.route->max_body;
+    if (c->framing.length > c->max_body) {
+        return rg_why_set(why, -413, "", "the body is longer than %zu bytes", c->max_body);
+    }
+    return 0;
+}
+
+static void begin_body(struct rg_h1_conn *c, bool has_body_bytes)
+{
+    static const char go_on[] = "HTTP/1.1 100 Continue\r\n\r\n";
+
+    c->chunked = (struct rg_chunked){0};
+    c->window_start_ms = c->server->reactor->now_ms;
+    c->window_bytes = 0;
+    set_state(c, RG_H1_BODY, RATE_WINDOW_MS);
+    if (c->framing.expects_continue && !has_body_bytes) {
+        /* An interim answer that the socket does not take is not worth waiting for. */
+        rg_stream_write(c->stream, go_on, sizeof(go_on) - 1);
+    }
+}
+
+/*
+ * Looks for the whole body behind the head at p. Returns its length on the wire, 0 if more is
+ * needed, or minus a status. A chunked body is collected in c->body, and its bytes are dropped from
+ * the input by way of *used.
+ */
+static long take_body(struct rg_h1_conn *c, char *p, size_t n, size_t *used, bool *is_done,
+                      struct rg_why *why)
+{
+    *used = 0;
+    *is_done = false;
+    if (!c->framing.is_chunked) {
+        *is_done = n >= c->framing.length;
+        *used = *is_done ? (size_t)c->framing.length : 0;
+        return 0;
+    }
+    while (*used < n && !*is_done) {
+        struct rg_str data = {NULL, 0};
+        long took = rg_chunked_take(&c->chunked, p + *used, n - *used, &data, is_done, why);
+        if (took < 0)
+            return took;
+        if (data.n > c->max_body - c->body.n)
+            return rg_why_set(why, -413, "", "the body is longer than %zu bytes", c->max_body);
+        rg_buf_add(&c->body, data.p, data.n);
+        *used += (size_t)took;
+    }
+    return 0;
+}
+
+/* Drops used bytes that follow the head (which stays for the time when the body is complete). */
+static void drop_behind_head(struct rg_h1_conn *c, size_t used)
+{
+    size_t end = c->head_n + used;
+    if (used == 0)
+        return;
+    memmove(c->in.p + c->head_n, c->in.p + end, c->in.n - end);
+    c->in.n -= used;
+}
+
+/* The head has moved since it was parsed, and other requests have been parsed since. */
+static void parse_again(struct rg_h1_conn *c, const char *p)
+{
+    struct rg_http_server *server = c->server;
+    struct rg_request *req = &server->request;
+
+    rg_assert(rg_h1_parse_head(p, c->head_n, req, &c->framing, NULL) == 0);
+    rg_assert(rg_router_find(server->routes, server->routes_n, req->method, req->path,
+                             &c->exchange.match));
+}
+
+/*
+ * Handles one request at p[0..n). Returns the bytes used up, 0 if more are needed (they are kept
+ * then), or -1 if it was refused.
+ */
+static long process_one(struct rg_h1_conn *c, char *p, size_t n)
+{
+    struct rg_why why = {0};
+    size_t used;
+    bool is_done;
+    bool is_parsed = c->state != RG_H1_BODY;
+
+    if (c->state == RG_H1_IDLE)
+        set_state(c, RG_H1_HEAD, c->server->settings->header_timeout_ms);
+    if (c->state == RG_H1_HEAD) {
+        long head_n = rg_h1_scan(&c->scan, p, n, &c->server->settings->limits, &why);
+        if (head_n == 0) {
+            keep(c, p, n);
+            return 0;
+        }
+        c->head_n = head_n > 0 ? (size_t)head_n : 0;
+        int status = head_n < 0 ? (int)-head_n : -begin_request(c, p, &why);
+        if (status != 0) {
+            refuse(c, status, &why);
+            return -1;
+        }
+        begin_body(c, n > c->head_n);
+    }
+
+    long err = take_body(c, p + c->head_n, n - c->head_n, &used, &is_done, &why);
+    if (err < 0) {
+        refuse(c, (int)-err, &why);
+        return -1;
+    }
+    if (!is_done) {
+        keep(c, p, n);
+        if (c->framing.is_chunked)
+            drop_behind_head(c, used);
+        return 0;
+    }
+    if (!is_parsed)
+        parse_again(c, p);
+
+    struct rg_str body =
+        c->framing.is_chunked ? rg_buf_str(&c->body) : rg_str_n(p + c->head_n, used);
+    size_t total = c->head_n + used;
+    c->scan = (struct rg_h1_scan){0};
+    c->behind = rg_str_n(p + total, n - total);
+    call_handler(c, body);
+    rg_buf_done(&c->body);
+    return (long)total;
+}
+
+/*
+ * Handles all requests that are complete. p[0..n) are new bytes in the shared buffer, or nothing if
+ * only c->in is to be looked at.
+ */
+static void process(struct rg_h1_conn *c, char *p, size_t n)
+{
+    long used = 0;
+
+    if (c->in.n > 0) {
+        rg_buf_add(&c->in, p, n);
+        p = c->in.p;
+        n = c->in.n;
+    }
+    c->is_processing = true;
+    while (n > 0 && (c->state == RG_H1_IDLE || c->state == RG_H1_HEAD || c->state == RG_H1_BODY)) {
+        used = process_one(c, p, n);
+        if (used <= 0)
+            break;
+        p += used;
+        n -= (size_t)used;
+    }
+    c->is_processing = false;
+
+    if (c->stream == NULL) {
+        conn_free(c);
+        return;
+    }
+    if (c->state == RG_H1_LINGERING || used < 0)
+        rg_buf_done(&c->in);
+    else if (used > 0)
+        keep(c, p, n);
+    if (c->state == RG_H1_ANSWERING)
+        rg_stream_want(c->stream, false, c->out.n > 0);
+}
+
+/* ---- answers ---- */
+
+/* Goes on with what is pipelined behind an answer that came later. */
+static void go_on(struct rg_h1_conn *c)
+{
+    struct rg_http_server *server = c->server;
+    /* Who answers may be the handler of another exchange, which still looks at its own request. */
+    struct rg_request current = server->request;
+
+    process(c, NULL, 0);
+    server->request = current;
+}
+
+static void respond(struct rg_exchange *exchange, const struct rg_response *response)
+{
+    struct rg_h1_conn *c = RG_CONTAINER_OF(exchange, struct rg_h1_conn, exchange);
+    bool was_processing = c->is_processing;
+
+    rg_assert(c->state == RG_H1_ANSWERING);
+    c->is_processing = true;
+    send_response(c, response);
+    c->is_processing = was_processing;
+    if (was_processing)
+        return;
+    if (c->stream == NULL)
+        conn_free(c);
+    else if (c->state == RG_H1_IDLE && c->in.n > 0)
+        go_on(c);
+}
+
+static void take(struct rg_exchange *exchange, const struct rg_response *head, struct rg_taken *ret)
+{
+    struct rg_h1_conn *c = RG_CONTAINER_OF(exchange, struct rg_h1_conn, exchange);
+
+    rg_assert(c->state == RG_H1_ANSWERING && c->out.n == 0);
+    ret->stream = c->stream;
+    ret->is_chunked = head->status != 101 && c->minor == 1;
+    rg_response_encode_h1_stream(head, ret->is_chunked, rg_reactor_http_date(c->server->reactor),
+                                 &ret->head);
+    /* While the handler runs, what follows its request may still lie in the shared buffer. */
+    rg_buf_add_str(&ret->early, c->is_processing ? c->behind : rg_buf_str(&c->in));
+    c->stream = NULL;
+    if (!c->is_processing)
+        conn_free(c);
+}
+
+static const struct rg_exchange_ops exchange_ops = {respond, take};
+
+/* ---- reading ---- */
+
+static void drop_lingering(struct rg_h1_conn *c, long n)
+{
+    c->window_bytes += n > 0 ? (uint64_t)n : 0;
+    if (n == 0 || c->window_bytes > LINGER_MAX_BYTES)
+        conn_close(c);
+}
+
+static void on_readable(struct rg_stream *stream)
+{
+    struct rg_h1_conn *c = stream->owner;
+    struct rg_reactor *reactor = c->server->reactor;
+    long n = rg_stream_read(stream, reactor->read_buffer, RG_READ_BUFFER);
+
+    if (n == UV_EAGAIN)
+        return;
+    if (n < 0) {
+        conn_close(c);
+    } else if (c->state == RG_H1_LINGERING) {
+        drop_lingering(c, n);
+    } else if (n == 0) {
+        /* A peer that closes between requests, or in the middle of one, gets no answer. */
+        conn_close(c);
+    } else {
+        c->window_bytes += (uint64_t)n;
+        process(c, reactor->read_buffer, (size_t)n);
+    }
+}
+
+static void on_hangup(struct rg_stream *stream)
+{
+    conn_close(stream->owner);
+}
+
+static const struct rg_stream_events conn_events = {on_readable, on_writable, on_hangup};
+
+static void body_window_ended(struct rg_h1_conn *c)
+{
+    struct rg_http_server *server = c->server;
+    uint64_t want = server->settings->body_min_rate * RATE_WINDOW_MS / 1000;
+
+    if (c->window_bytes >= want) {
+        c->window_bytes = 0;
+        rg_reactor_set_timer(server->reactor, &c->timer, RATE_WINDOW_MS);
+        return;
+    }
+    struct rg_why why = {0};
+    rg_why_set(&why, 0, "", "the body came too slowly");
+    refuse(c, 408, &why);
+}
+
+static void on_timer(struct rg_timer *timer)
+{
+    struct rg_h1_conn *c = RG_CONTAINER_OF(timer, struct rg_h1_conn, timer);
+    struct rg_why why = {0};
+
+    switch (c->state) {
+    case RG_H1_HEAD:
+        rg_why_set(&why, 0, "", "the request head was not complete in time");
+        refuse(c, 408, &why);
+        break;
+    case RG_H1_BODY:
+        body_window_ended(c);
+        break;
+    case RG_H1_ANSWERING: /* the peer does not read the answer */
+        rg_count(c->server->counters, RG_HTTP_TIMEOUTS, 1);
+        conn_close(c);
+        break;
+    case RG_H1_IDLE:
+    case RG_H1_LINGERING:
+        conn_close(c);
+        break;
+    }
+}
+
+/* ---- life ---- */
+
+static void drain(struct rg_http_link *link)
+{
+    struct rg_h1_conn *c = RG_CONTAINER_OF(link, struct rg_h1_conn, link);
+
+    if (c->state == RG_H1_IDLE)
+        conn_close(c);
+}
+
+static void close_link(struct rg_http_link *link)
+{
+    conn_close(RG_CONTAINER_OF(link, struct rg_h1_conn, link));
+}
+
+static const struct rg_http_link_ops link_ops = {drain, close_link};
+
+void rg_h1_conn_open(struct rg_http_server *server, struct rg_stream *stream,
+                     struct rg_http_transport transport)
+{
+    struct rg_h1_conn *c = rg_zalloc(sizeof(*c));
+
+    c->server = server;
+    c->transport = transport;
+    c->timer.fn = on_timer;
+    c->stream = stream;
+    c->exchange.ops = &exchange_ops;
+    c->exchange.server = server;
+    c->exchange.transport = &c->transport;
+    rg_http_server_add(server, &c->link, &link_ops);
+    rg_stream_adopt(stream, &conn_events, c);
+    /* The first request is due like any other: a peer that says nothing is idle. */
+    set_state(c, RG_H1_IDLE, server->settings->idle_timeout_ms);
+    /* The request is usually there already; reading it now saves a turn of the loop. */
+    on_readable(stream);
+}

@@ -1,0 +1,23 @@
+/*
+ * socket.h - a stream on a connected socket.
+ *
+ * Non-blocking reads and writes on a descriptor of ours, and the readiness of it.
+ *
+ * Thread: the reactor.
+ */
+#pragma once
+
+#include "net/stream.h"
+
+/* Takes fd (closed even on failure). NULL if the loop does not accept it. Reading is on. */
+struct rg_stream *rg_socket_open(struct rg_reactor *reactor, int fd,
+                                 const struct rg_stream_events *events, void *owner);
+
+/* An address as text: the longest IPv6 form, and a NUL. */
+#define RG_PEER_SIZE 46
+
+/*
+ * Writes the peer's address without the port ("192.0.2.7", "2001:db8::1"; IPv4 in IPv6 form as
+ * IPv4) to out, or "" where there is none (a socket pair, a peer that has gone).
+ */
+void rg_socket_peer(int fd, char out[RG_PEER_SIZE]);

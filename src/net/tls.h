@@ -1,0 +1,65 @@
+/*
+ * tls.h - streams protected by TLS (RFC 8446, RFC 5246; OpenSSL 3).
+ *
+ * TLS 1.2 and 1.3 with forward-secret AEAD suites, ALPN for HTTP/2 and HTTP/1.1, session tickets,
+ * no renegotiation, no client certificates. A certificate can be exchanged for another while
+ * connections are open; they keep the one they began with. Where kernel and OpenSSL have kernel
+ * TLS, the kernel encrypts.
+ *
+ * Thread: building and reloading, one at a time; opening streams, any reactor.
+ */
+#pragma once
+
+#include "base/err.h"
+#include "net/stream.h"
+
+struct rg_tls;
+
+struct rg_tls_settings {
+    const char
+        *cert_file; /* PEM, the server's certificate first, then the chain; NULL with cert_pem */
+    const char *key_file; /* PEM, PKCS#8 or traditional, maybe encrypted */
+    const char *key_pass; /* NULL: none */
+};
+
+/* Which of the settings a failure is about, in rg_why's place: "cert_file", "key_file", "key_pass".
+ */
+
+/*
+ * Reads certificate and key (settings are copied). NULL, with why, if a file cannot be read, the
+ * pass phrase is wrong, or key and certificate do not match.
+ */
+struct rg_tls *rg_tls_new(const struct rg_tls_settings *settings, struct rg_why *why);
+
+/*
+ * A key and a self-signed certificate for localhost, 127.0.0.1 and ::1, made now and kept in memory
+ * only: for development.
+ */
+struct rg_tls *rg_tls_new_self_signed(struct rg_why *why);
+
+/* Streams that are open live on. */
+void rg_tls_free(struct rg_tls **tlsp);
+
+/*
+ * Reads the files again, for connections from now on. On failure everything stays as it was, and
+ * why says what is wrong. Does nothing for a self-signed certificate.
+ */
+int rg_tls_reload(struct rg_tls *tls, struct rg_why *why);
+
+/* When the certificate in use ends, in seconds since 1970. Thread: any. */
+int64_t rg_tls_not_after(const struct rg_tls *tls);
+
+/* The SHA-256 fingerprint of the certificate in use, as hex with NUL, for the log. */
+#define RG_TLS_FINGERPRINT_SIZE 65
+void rg_tls_fingerprint(const struct rg_tls *tls, char out[RG_TLS_FINGERPRINT_SIZE]);
+
+/*
+ * A stream on fd (taken, closed even on failure); the handshake happens as the owner reads:
+ * rg_stream_read() returns UV_EAGAIN until it is done. NULL if the loop does not accept fd.
+ * Reading is on.
+ */
+struct rg_stream *rg_tls_open(struct rg_tls *tls, struct rg_reactor *reactor, int fd,
+                              const struct rg_stream_events *events, void *owner);
+
+/* What TLS counts, for /metrics: handshakes done and resumed, failures by reason, kernel TLS. */
+void rg_tls_expose(struct rg_buf *out);
