@@ -12,6 +12,7 @@ static const struct {
     {RG_EFULL, "a limit is reached"}, {RG_EAGAIN, "not now, try again later"},
     {RG_ESYNTAX, "malformed input"},  {RG_EGONE, "no longer exists"},
     {RG_EINVAL, "not acceptable"},    {RG_ENOTFOUND, "not found"},
+    {RG_EDENIED, "not allowed"},      {RG_ECANCELED, "given up"},
 };
 
 const char *rg_strerror(int err)

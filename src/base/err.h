@@ -13,12 +13,14 @@
 #include <stddef.h>
 
 enum {
-    RG_EFULL = -20001,    /* a limit of ours would be exceeded */
-    RG_EAGAIN = -20002,   /* not now; try again when told so */
-    RG_ESYNTAX = -20003,  /* the bytes are not of the expected form */
-    RG_EGONE = -20004,    /* it existed and does not any more */
-    RG_EINVAL = -20005,   /* well formed, but not acceptable */
-    RG_ENOTFOUND = -20006 /* there is no such thing */
+    RG_EFULL = -20001,     /* a limit of ours would be exceeded */
+    RG_EAGAIN = -20002,    /* not now; try again when told so */
+    RG_ESYNTAX = -20003,   /* the bytes are not of the expected form */
+    RG_EGONE = -20004,     /* it existed and does not any more */
+    RG_EINVAL = -20005,    /* well formed, but not acceptable */
+    RG_ENOTFOUND = -20006, /* there is no such thing */
+    RG_EDENIED = -20007,   /* it exists, but not for you */
+    RG_ECANCELED = -20008  /* given up before it was done */
 };
 
 /*

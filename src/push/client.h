@@ -14,7 +14,9 @@
 #include "push/outbox.h"
 #include "push/token.h"
 
+struct rg_claims;
 struct rg_hub;
+struct rg_seat;
 struct rg_ws_side;
 struct rg_longpoll;
 
@@ -43,6 +45,8 @@ enum rg_end {
     RG_END_REFUSED,    /* the connect request was not acceptable */
     RG_END_SHUTDOWN,   /* the gateway stops */
     RG_END_EXPIRED,    /* a long-polling client that stopped polling */
+    RG_END_KILLED,     /* its session was banned */
+    RG_END_TOKEN,      /* its token has expired (JWT_EXPIRY_CLOSES) */
     RG_ENDS
 };
 
@@ -52,8 +56,9 @@ struct rg_client {
     struct rg_stream *stream;        /* NULL: long-polling */
     struct rg_outbox outbox;
     struct rg_hub *hub;
-    uint32_t slot;       /* in the hub's table */
-    uint32_t touched_at; /* in the hub's list of clients to flush, plus one; 0: not there */
+    struct rg_seat *seat; /* against MAX_CLIENTS and the like; may be NULL; given up at the end */
+    uint32_t slot;        /* in the hub's table */
+    uint32_t touched_at;  /* in the hub's list of clients to flush, plus one; 0: not there */
     uint32_t subscriptions_n;
     unsigned char transport; /* enum rg_transport */
     unsigned char encoding;  /* enum rg_encoding */
@@ -114,5 +119,12 @@ void rg_client_end(struct rg_client *client, enum rg_end end, unsigned code, con
 
 /* Closes at once, without a goodbye. */
 void rg_client_kill(struct rg_client *client);
+
+/*
+ * Ties the client to the session of claims (13.2), if they name one; it may belong to several. A
+ * session that is banned already ends the client at once. With JWT_EXPIRY_CLOSES the client also
+ * ends when claims expire, unless bound to later ones before; a warning event comes first.
+ */
+void rg_client_bind(struct rg_client *client, const struct rg_claims *claims);
 
 struct rg_client_handle rg_client_get_handle(const struct rg_client *client);

@@ -19,14 +19,16 @@ static void params_done(struct connect_params *params)
 
 static int check_token(struct rg_hub *hub, struct rg_str jwt, struct rg_why *why)
 {
-    const struct rg_push_settings *settings = &hub->push->settings;
+    struct rg_claims *claims = NULL;
     struct rg_why reason = {.text = "Could not verify token"};
 
     if (jwt.n == 0)
         return 0;
-    if (settings->check_token != NULL &&
-        settings->check_token(settings->check_token_arg, jwt, &reason) == 0)
+    if (hub->push->settings.verifier != NULL &&
+        rg_verifier_check(hub->push->settings.verifier, jwt, &claims, &reason) == 0) {
+        rg_claims_unref(&claims);
         return 0;
+    }
     return rg_why_set(why, RG_EINVAL, "", "could not parse subscriptions: could not decode JWT: %s",
                       reason.text);
 }

@@ -35,6 +35,8 @@ const struct rg_counter_row rg_hub_counter_rows[RG_HUB_ROWS] = {
     BY_END(RG_END_REFUSED, "refused"),
     BY_END(RG_END_SHUTDOWN, "shutdown"),
     BY_END(RG_END_EXPIRED, "expired"),
+    BY_END(RG_END_KILLED, "killed"),
+    BY_END(RG_END_TOKEN, "token_expired"),
     [RG_HUB_SUBSCRIPTIONS] = {"rig_subscriptions_total", "gauge", NULL, "Current subscriptions."},
     [RG_HUB_EVENTS] = {"rgate_events_fanned_out_total", "counter", NULL,
                        "Events taken from an inbox, once per reactor that wanted them."},

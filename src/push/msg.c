@@ -26,6 +26,9 @@ struct rg_msg *rg_msg_from_event(struct rg_event *event, enum rg_encoding encodi
         msg->p = frame->p;
         msg->n = frame->n;
         break;
+    case RG_ENC_SSE_GZIP_CHUNKED:
+    case RG_ENC_SSE_GZIP_PLAIN:
+    case RG_ENC_WS_DEFLATE:
     case RG_ENC_JSON:
     case RG_ENC_COUNT:
         msg->p = event->text;

@@ -13,10 +13,13 @@
 
 /* How a client wants its messages. */
 enum rg_encoding {
-    RG_ENC_SSE_CHUNKED, /* HTTP/1.1: one chunk each */
-    RG_ENC_SSE_PLAIN,   /* HTTP/1.0: the same bytes without chunk framing */
-    RG_ENC_WS,          /* one text frame each */
-    RG_ENC_JSON,        /* the event itself: long-polling */
+    RG_ENC_SSE_CHUNKED,      /* HTTP/1.1: one chunk each */
+    RG_ENC_SSE_PLAIN,        /* HTTP/1.0 and HTTP/2: the same bytes without chunk framing */
+    RG_ENC_SSE_GZIP_CHUNKED, /* a part of a gzip stream that all clients can share, as one chunk */
+    RG_ENC_SSE_GZIP_PLAIN,   /* the same without chunk framing */
+    RG_ENC_WS,               /* one text frame each */
+    RG_ENC_WS_DEFLATE,       /* the same, compressed where that pays (RFC 7692) */
+    RG_ENC_JSON,             /* the event itself: long-polling */
     RG_ENC_COUNT
 };
 

@@ -51,3 +51,9 @@ size_t rg_push_clients(const struct rg_push *push)
     }
     return n;
 }
+
+void rg_push_kill_session(struct rg_push *push, struct rg_str session)
+{
+    (void)push;
+    (void)session;
+}

@@ -8,33 +8,40 @@
  */
 #pragma once
 
+#include "auth/policy.h"
 #include "auth/seal.h"
+#include "auth/ticket.h"
+#include "auth/verifier.h"
 #include "base/counter.h"
 #include "event/interest.h"
 #include "event/tally.h"
 #include "net/reactor.h"
 
 struct rg_hub;
-
-/*
- * Verifies a bearer token. The push side asks whoever is connected here; with nobody connected
- * every token is refused, as with no key configured (client-api.md 12.4). Returns 0, or a negative
- * code with the sentence for the client in why->text.
- */
-typedef int rg_token_check_fn(void *arg, struct rg_str token, struct rg_why *why);
+struct rg_limits;
 
 struct rg_push_settings {
-    const char *cors;               /* CORS */
-    size_t client_queue_bytes;      /* CLIENT_QUEUE_BYTES */
-    uint64_t heartbeat_ms;          /* HEARTBEAT_INTERVAL */
-    uint64_t write_timeout_ms;      /* HTTP_WRITE_TIMEOUT */
-    uint64_t longpoll_wait_ms;      /* LONGPOLL_TIMEOUT */
-    uint64_t longpoll_idle_ms;      /* LONGPOLL_IDLE_TIMEOUT */
-    size_t max_subscriptions;       /* MAX_SUBSCRIPTIONS */
-    size_t max_event_bytes;         /* MAX_EVENT_BYTES */
-    struct rg_str secret;           /* NODE_COOKIE; n == 0: random per start */
-    rg_token_check_fn *check_token; /* NULL: no token is valid */
-    void *check_token_arg;
+    const char *cors;             /* CORS */
+    size_t client_queue_bytes;    /* CLIENT_QUEUE_BYTES */
+    uint64_t heartbeat_ms;        /* HEARTBEAT_INTERVAL */
+    uint64_t write_timeout_ms;    /* HTTP_WRITE_TIMEOUT */
+    uint64_t longpoll_wait_ms;    /* LONGPOLL_TIMEOUT */
+    uint64_t longpoll_idle_ms;    /* LONGPOLL_IDLE_TIMEOUT */
+    size_t max_subscriptions;     /* MAX_SUBSCRIPTIONS */
+    size_t max_event_bytes;       /* MAX_EVENT_BYTES */
+    struct rg_str secret;         /* NODE_COOKIE; n == 0: random per start */
+    size_t compression_min_bytes; /* COMPRESSION_MIN_BYTES; SIZE_MAX: compression is off */
+
+    struct rg_verifier *verifier;        /* NULL: no token is valid */
+    struct rg_blacklist *blacklist;      /* NULL: no session is banned */
+    struct rg_tickets *tickets;          /* NULL: there are none */
+    struct rg_limits *limits;            /* NULL: there are none */
+    struct rg_policy subscription_check; /* SUBSCRIPTION_CHECK */
+    struct rg_policy submission_check;   /* SUBMISSION_CHECK */
+    const char *jwt_cookie;              /* JWT_COOKIE; NULL: tokens are not taken from cookies */
+    const char *origins;                 /* ORIGINS, comma-separated; "*" or NULL: any */
+    bool expiry_closes;                  /* JWT_EXPIRY_CLOSES */
+    uint64_t expiry_warning_ms;          /* JWT_EXPIRY_WARNING */
 };
 
 struct rg_push {
@@ -60,3 +67,10 @@ void rg_push_expose(const struct rg_push *push, struct rg_buf *out);
 
 /* Open connections of all transports. Thread: any. */
 size_t rg_push_clients(const struct rg_push *push);
+
+/*
+ * Ends every client of this session on every hub: SSE with rig.session_killed, WebSocket with close
+ * 1000 "Session killed.", long-polling silently (client-api.md 13.3). Thread: any registered with
+ * rcu.h.
+ */
+void rg_push_kill_session(struct rg_push *push, struct rg_str session);

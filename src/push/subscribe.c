@@ -64,7 +64,6 @@ static bool has_json_body(const struct rg_request *req, struct rg_json *ret, str
  */
 static int check_authorization(struct rg_hub *hub, const struct rg_request *req, struct rg_why *why)
 {
-    const struct rg_push_settings *settings = &hub->push->settings;
     const struct rg_http_field *field;
     size_t at = 0;
 
@@ -81,8 +80,12 @@ static int check_authorization(struct rg_hub *hub, const struct rg_request *req,
             else if (!rg_str_eq_nocase(scheme, RG_STR("bearer")))
                 continue;
             struct rg_why reason = {.text = "Could not verify token"};
-            if (settings->check_token == NULL ||
-                settings->check_token(settings->check_token_arg, token, &reason) < 0)
+            struct rg_claims *claims = NULL;
+            int err = RG_EDENIED;
+            if (hub->push->settings.verifier != NULL)
+                err = rg_verifier_check(hub->push->settings.verifier, token, &claims, &reason);
+            rg_claims_unref(&claims);
+            if (err < 0)
                 return rg_why_set(why, RG_EINVAL, "",
                                   "cannot accept subscription request: invalid authorization "
                                   "header: %s",

@@ -21,6 +21,8 @@ const LIBRARIES = [
   { header: /^librdkafka\//, folders: ['kafka'] },
   { header: /^nghttp2\//, folders: ['http'] },
   { header: /^curl\//, folders: ['http', 'rgate'] },
+  { header: /^openssl\/ssl\.h$/, folders: ['net'] },
+  { header: /^zlib\.h$/, folders: ['http', 'push'] },
   { header: /^jansson\.h$/, folders: ['event', 'auth', 'rgate', 'kafka', 'proxy'] },
 ];
 
