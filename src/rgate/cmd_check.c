@@ -67,6 +67,18 @@ static void print_extractors(const struct rg_extractors *extractors)
     }
 }
 
+static void print_tokens(const struct rg_config *config)
+{
+    if (config->jwt_key.n > 0)
+        printf("%-12s %s, by JWT_SECRET_KEY\n", "tokens", config->jwt_alg);
+    if (config->jwt_jwks != NULL)
+        printf("%-12s by the key set %s\n", "tokens", config->jwt_jwks);
+    if (config->jwt_key.n == 0 && config->jwt_jwks == NULL)
+        printf("%-12s none is valid: neither JWT_SECRET_KEY nor JWT_JWKS is set\n", "tokens");
+    printf("%-12s %s\n", "subscribing", config->subscription_check);
+    printf("%-12s %s\n", "publishing", config->submission_check);
+}
+
 static void print_plan(const struct rg_config *config)
 {
     long cores = sysconf(_SC_NPROCESSORS_ONLN);
@@ -88,6 +100,7 @@ static void print_plan(const struct rg_config *config)
         printf("%-12s off: KAFKA_BROKERS is not set\n", "kafka");
     }
     print_extractors(config->extractors);
+    print_tokens(config);
 }
 
 static void add_list(struct rg_buf *out, const struct rg_option_list *list)

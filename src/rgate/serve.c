@@ -5,6 +5,8 @@
 #include <sys/resource.h>
 
 #include "base/alloc.h"
+#include "base/base64.h"
+#include "base/random.h"
 #include "event/matchkey.h"
 #include "kafka/embedded.h"
 #include "rgate/args.h"
@@ -202,6 +204,25 @@ static int run_dev(struct rg_config **configp, bool is_talking, struct rg_embedd
                                : (*configp)->kafka.brokers.items[0]);
 }
 
+/* What the environment says stands above these. */
+static void set_dev_defaults(void)
+{
+    unsigned char bytes[32];
+    RG_CLEANUP(rg_buf_done) struct rg_buf secret = {0};
+
+    setenv("INBOUND_HOST", "127.0.0.1", 0);
+    setenv("EXTRACTORS", rg_demo_extractors, 0);
+    setenv("JWT_EXPIRY_CLOSES", "true", 0);
+    setenv("JWT_EXPIRY_WARNING", "15000", 0);
+    /* A key for the page's two users, unless somebody else makes the tokens. */
+    if (getenv("JWT_ALG") != NULL || getenv("JWT_JWKS") != NULL)
+        return;
+    rg_random_bytes(bytes, sizeof(bytes));
+    rg_base64url_add(&secret, bytes, sizeof(bytes));
+    rg_buf_add_char(&secret, '\0');
+    setenv("JWT_SECRET_KEY", secret.p, 0);
+}
+
 int rg_cmd_dev(int argc, char **argv)
 {
     static const struct option options[] = {{"help", no_argument, NULL, 'h'},
@@ -229,8 +250,7 @@ int rg_cmd_dev(int argc, char **argv)
     if (optind < argc)
         return rg_args_wrong("dev", "unexpected argument \"%s\"", argv[optind]);
 
-    setenv("INBOUND_HOST", "127.0.0.1", 0);
-    setenv("EXTRACTORS", rg_demo_extractors, 0);
+    set_dev_defaults();
     struct rg_config *config = rg_cmd_load_config();
     if (config == NULL)
         return 1;

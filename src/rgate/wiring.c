@@ -25,6 +25,7 @@
 #include "net/listener.h"
 #include "ops/admin.h"
 #include "push/api.h"
+#include "rgate/access.h"
 #include "rgate/demo.h"
 #include "rgate/page.h"
 
@@ -54,6 +55,7 @@ struct shard {
 
 struct rg_gateway {
     const struct rg_config *config;
+    struct rg_access access;
     struct rg_push *push;
     struct rg_http_settings http_settings;
     struct shard *shards;
@@ -121,6 +123,7 @@ static void expose(void *arg, struct rg_buf *out)
     const struct rg_counters *blocks[RG_MAX_REACTORS + 1];
 
     rg_push_expose(gateway->push, out);
+    rg_access_expose(&gateway->access, out);
     for (unsigned i = 0; i < gateway->shards_n; i++)
         blocks[i] = rg_http_server_counters(gateway->shards[i].http);
     rg_counters_expose(out, rg_http_counter_rows, rg_http_counter_rows_n, blocks,
@@ -194,6 +197,8 @@ static void on_report(struct rg_inbox_item *item, void *ctx)
     (void)ctx;
     if (++gateway->drained_n < gateway->shards_n)
         return;
+    /* Whoever waits for an answer from elsewhere hears that there is none, while it still can. */
+    rg_access_stop(&gateway->access);
     /* Only now: until all are empty, they may still owe each other answers. */
     for (unsigned i = 0; i < gateway->shards_n; i++)
         rg_reactor_post(&gateway->shards[i].reactor, &gateway->shards[i].stop, stop_shard, 0);
@@ -374,7 +379,12 @@ static void build_control(struct rg_gateway *gateway)
     watch_signal(gateway, &gateway->sigint, SIGINT);
 }
 
-static struct rg_push *build_push(const struct rg_config *config)
+static void on_ban(void *arg, struct rg_str session)
+{
+    rg_push_kill_session(arg, session);
+}
+
+static struct rg_push *build_push(const struct rg_config *config, const struct rg_access *access)
 {
     struct rg_push_settings settings = {
         .cors = config->cors,
@@ -386,8 +396,18 @@ static struct rg_push *build_push(const struct rg_config *config)
         .max_subscriptions = (size_t)config->max_subscriptions,
         .max_event_bytes = (size_t)config->max_event_bytes,
         .secret = rg_str_c(config->node_cookie),
+        .compression_min_bytes =
+            config->compression ? (size_t)config->compression_min_bytes : SIZE_MAX,
+        .jwt_cookie = config->jwt_cookie,
+        .origins = config->origins,
+        .expiry_closes = config->jwt_expiry_closes,
+        .expiry_warning_ms = (uint64_t)config->jwt_expiry_warning_ms,
     };
-    return rg_push_new(&settings, config->extractors);
+
+    rg_access_apply(access, &settings);
+    struct rg_push *push = rg_push_new(&settings, config->extractors);
+    rg_blacklist_on_ban(access->blacklist, on_ban, push);
+    return push;
 }
 
 static struct rg_http_settings build_http_settings(const struct rg_config *config)
@@ -492,7 +512,12 @@ struct rg_gateway *rg_gateway_new(const struct rg_config *config, const struct r
 
     gateway->http_settings = build_http_settings(config);
     gateway->welcome = rg_page_welcome();
-    gateway->push = build_push(config);
+    rg_access_init(&gateway->access, config);
+    gateway->push = build_push(config, &gateway->access);
+    if (dev->demo != NULL)
+        rg_demo_set_users(dev->demo,
+                          &(struct rg_demo_users){config->jwt_alg, rg_buf_str(&config->jwt_key),
+                                                  gateway->access.blacklist});
     for (unsigned i = 0; i < gateway->shards_n; i++)
         build_shard(gateway, i, dev);
     build_control(gateway);
@@ -542,6 +567,7 @@ void rg_gateway_free(struct rg_gateway **gatewayp)
     rg_dispatcher_free(&gateway->control_dispatcher);
     rg_reactor_done(&gateway->control);
     rg_push_free(&gateway->push);
+    rg_access_done(&gateway->access);
     rg_rcu_thread_stop();
     rg_free(gateway->shards);
     rg_free(gateway);
