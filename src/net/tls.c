@@ -278,17 +278,12 @@ uint64_t rg_tls_handshake_timeout(const struct rg_tls *tls)
 
 int64_t rg_tls_not_after(const struct rg_tls *tls)
 {
-    rg_rcu_read_lock();
-    int64_t not_after = atomic_load(&tls->identity)->not_after;
-    rg_rcu_read_unlock();
-    return not_after;
+    return atomic_load(&tls->identity)->not_after;
 }
 
 void rg_tls_fingerprint(const struct rg_tls *tls, char out[RG_TLS_FINGERPRINT_SIZE])
 {
-    rg_rcu_read_lock();
     memcpy(out, atomic_load(&tls->identity)->fingerprint, RG_TLS_FINGERPRINT_SIZE);
-    rg_rcu_read_unlock();
 }
 
 SSL *rg_tls_accept(struct rg_tls *tls)

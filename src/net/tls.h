@@ -6,8 +6,8 @@
  * connections are open; they keep the one they began with. Where kernel and OpenSSL have kernel
  * TLS, the kernel encrypts.
  *
- * Thread: building and reloading, one at a time; opening streams, any reactor; the rest, any.
- * All but building need a thread that is registered with base/rcu.h.
+ * Thread: building, reloading and asking about the certificate, one at a time; opening streams, any
+ * reactor, also meanwhile. Who reloads or opens is registered with base/rcu.h.
  */
 #pragma once
 
@@ -66,6 +66,6 @@ struct rg_stream *rg_tls_open(struct rg_tls *tls, struct rg_reactor *reactor, in
 
 /*
  * What TLS counts in this process, for /metrics: handshakes done and resumed, failures by reason,
- * kernel TLS.
+ * kernel TLS. Thread: any.
  */
 void rg_tls_expose(struct rg_buf *out);
