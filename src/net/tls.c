@@ -94,6 +94,22 @@ static int choose_protocol(SSL *ssl, const unsigned char **out, unsigned char *o
     return SSL_TLSEXT_ERR_OK;
 }
 
+static void on_secret(const SSL *ssl, const char *line)
+{
+    rg_tls_records_take_secret(SSL_get_app_data(ssl), line);
+}
+
+static void on_message(int is_sent, int version, int type, const void *p, size_t n, SSL *ssl,
+                       void *arg)
+{
+    (void)version;
+    (void)p;
+    (void)n;
+    (void)arg;
+    if (is_sent)
+        rg_tls_records_count_sent(SSL_get_app_data(ssl), type);
+}
+
 static void set_up(SSL_CTX *ctx)
 {
     static const unsigned char session_context[] = "rgate";
@@ -109,10 +125,10 @@ static void set_up(SSL_CTX *ctx)
     SSL_CTX_set_options(ctx, SSL_OP_NO_COMPRESSION | SSL_OP_NO_RENEGOTIATION |
                                  SSL_OP_CIPHER_SERVER_PREFERENCE | SSL_OP_PRIORITIZE_CHACHA |
                                  SSL_OP_IGNORE_UNEXPECTED_EOF | SSL_OP_ENABLE_KTLS);
-    /* An idle connection holds no buffers, and what a stalled one must write again may move. */
-    SSL_CTX_set_mode(ctx, SSL_MODE_RELEASE_BUFFERS | SSL_MODE_ENABLE_PARTIAL_WRITE |
-                              SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER);
+    SSL_CTX_set_mode(ctx, SSL_MODE_RELEASE_BUFFERS);
     SSL_CTX_set_read_ahead(ctx, 0);
+    SSL_CTX_set_keylog_callback(ctx, on_secret);
+    SSL_CTX_set_msg_callback(ctx, on_message);
     /* Sessions travel in tickets that the client keeps; the server remembers nothing. */
     SSL_CTX_set_session_cache_mode(ctx, SSL_SESS_CACHE_OFF);
     rg_assert(SSL_CTX_set_session_id_context(ctx, session_context, sizeof(session_context) - 1) ==
@@ -286,12 +302,12 @@ void rg_tls_fingerprint(const struct rg_tls *tls, char out[RG_TLS_FINGERPRINT_SI
     memcpy(out, atomic_load(&tls->identity)->fingerprint, RG_TLS_FINGERPRINT_SIZE);
 }
 
-SSL *rg_tls_accept(struct rg_tls *tls)
+SSL *rg_tls_accept(struct rg_tls *tls, struct rg_tls_records *records)
 {
     rg_rcu_read_lock();
     SSL *ssl = SSL_new(atomic_load(&tls->identity)->ctx);
     rg_rcu_read_unlock();
-    rg_assert(ssl != NULL);
+    rg_assert(ssl != NULL && SSL_set_app_data(ssl, records) == 1);
     SSL_set_accept_state(ssl);
     return ssl;
 }

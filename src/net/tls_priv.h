@@ -8,6 +8,7 @@
 #include <openssl/ssl.h>
 
 #include "net/tls.h"
+#include "net/tls_records_priv.h"
 
 /* Rows of what is counted; see tls.c for names and meaning. */
 enum rg_tls_row {
@@ -27,7 +28,10 @@ enum rg_tls_row {
 
 void rg_tls_count(enum rg_tls_row row);
 
-/* OpenSSL's side of a connection that a client has opened, with the certificate of the moment. */
-SSL *rg_tls_accept(struct rg_tls *tls);
+/*
+ * OpenSSL's part of a connection that a client has opened, with the certificate of the moment.
+ * records (borrowed) learns what it needs to take over after the handshake.
+ */
+SSL *rg_tls_accept(struct rg_tls *tls, struct rg_tls_records *records);
 
 uint64_t rg_tls_handshake_timeout(const struct rg_tls *tls);

@@ -773,7 +773,7 @@ static void renegotiation_is_refused(void **state)
     peer_turn(&reactor);
     ERR_clear_error();
     assert_true(SSL_do_handshake(client) <= 0);
-    assert_int_equal(ERR_GET_REASON(ERR_peek_error()), SSL_R_NO_RENEGOTIATION);
+    assert_int_equal(ERR_GET_REASON(ERR_peek_error()), SSL_R_TLSV1_ALERT_NO_RENEGOTIATION);
 }
 
 /* ---- writing ---- */
