@@ -4,6 +4,7 @@
 #include "base/alloc.h"
 #include "rgate/args.h"
 #include "rgate/cmd.h"
+#include "rgate/https.h"
 
 enum {
     TRY_MS = 5000
@@ -79,13 +80,24 @@ static void print_tokens(const struct rg_config *config)
     printf("%-12s %s\n", "publishing", config->submission_check);
 }
 
+static void print_ports(const struct rg_config *config)
+{
+    const char *host = config->inbound_host != NULL ? config->inbound_host : "all addresses";
+
+    print_port("public", host, config->inbound_port);
+    print_port("internal", config->api_http_host, config->api_http_port);
+    if (config->tls != NULL) {
+        print_port("public TLS", host, config->inbound_https_port);
+        print_port("internal TLS", config->api_http_host, config->api_https_port);
+    }
+    rg_https_print(config);
+}
+
 static void print_plan(const struct rg_config *config)
 {
     long cores = sysconf(_SC_NPROCESSORS_ONLN);
 
-    print_port("public", config->inbound_host != NULL ? config->inbound_host : "all addresses",
-               config->inbound_port);
-    print_port("internal", config->api_http_host, config->api_http_port);
+    print_ports(config);
     printf("%-12s %lld%s\n", "reactors",
            (long long)(config->reactors > 0 ? config->reactors : (int64_t)cores),
            config->reactors > 0 ? "" : " (one per core)");

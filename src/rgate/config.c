@@ -12,6 +12,7 @@
 #include "base/alloc.h"
 #include "http/client.h"
 #include "rgate/cmd.h"
+#include "rgate/https.h"
 
 #define MAX_FILE_BYTES (16 << 20)
 
@@ -54,6 +55,40 @@ static const struct rg_option rows[] = {
      .section = LISTENERS,
      .help = "Address the internal port listens on. It asks nobody for a password: open it to "
              "other machines (0.0.0.0 or ::) only inside a trusted network."},
+    {.name = "INBOUND_HTTPS_PORT",
+     .type = RG_OPT_INT,
+     .def = "4001",
+     .min = 0,
+     .max = 65535,
+     .offset = AT(inbound_https_port),
+     .section = LISTENERS,
+     .help = "Public HTTPS port, open where a certificate is set; 0 takes a free one."},
+    {.name = "API_HTTPS_PORT",
+     .type = RG_OPT_INT,
+     .def = "4011",
+     .min = 0,
+     .max = 65535,
+     .offset = AT(api_https_port),
+     .section = LISTENERS,
+     .help = "Internal HTTPS port, open where a certificate is set; 0 takes a free one. Its "
+             "address is API_HTTP_HOST."},
+    {.name = "HTTPS_CERTFILE",
+     .type = RG_OPT_STRING,
+     .offset = AT(https_certfile),
+     .section = LISTENERS,
+     .help = "PEM file with the server's certificate and those that lead from it to a trusted "
+             "one; opens both HTTPS ports. SIGHUP reads certificate and key again."},
+    {.name = "HTTPS_KEYFILE",
+     .type = RG_OPT_STRING,
+     .offset = AT(https_keyfile),
+     .section = LISTENERS,
+     .help = "PEM file with the certificate's private key."},
+    {.name = "HTTPS_KEYFILE_PASS",
+     .type = RG_OPT_STRING,
+     .flags = RG_OPT_SECRET,
+     .offset = AT(https_keyfile_pass),
+     .section = LISTENERS,
+     .help = "Pass phrase of that key, if it is encrypted."},
     {.name = "CORS",
      .type = RG_OPT_STRING,
      .def = "*",
@@ -478,7 +513,6 @@ static int read_all(int fd, size_t n, struct rg_buf *out)
     return 0;
 }
 
-/* Returns 0, -ENOENT where there is no such file, or another negative code with why. */
 static int read_file(const char *path, struct rg_buf *out, struct rg_why *why)
 {
     struct stat st;
@@ -513,27 +547,38 @@ static bool beside_program(const char *value, char path[PATH_MAX])
     return snprintf(path, PATH_MAX, "%s/priv/%s", program, value) < PATH_MAX;
 }
 
+static bool exists(const char *path)
+{
+    return access(path, F_OK) == 0;
+}
+
+bool rg_config_find_file(const char *value, char *path)
+{
+    if (exists(value) || value[0] == '/') {
+        snprintf(path, PATH_MAX, "%s", value);
+        return exists(value);
+    }
+    if (snprintf(path, PATH_MAX, "priv/%s", value) < PATH_MAX && exists(path))
+        return true;
+    if (beside_program(value, path) && exists(path))
+        return true;
+    snprintf(path, PATH_MAX, "%s", value);
+    return false;
+}
+
 int rg_config_path_or_json(const char *value, struct rg_buf *out, struct rg_why *why)
 {
     char path[PATH_MAX];
     const char *start = value + strspn(value, " \t\r\n\v\f");
-    int err;
 
     if (*start == '[' || *start == '{') {
         rg_buf_add_c(out, value);
         return 0;
     }
-    err = read_file(value, out, why);
-    if (err == -ENOENT && value[0] != '/') {
-        if (snprintf(path, sizeof(path), "priv/%s", value) < (int)sizeof(path))
-            err = read_file(path, out, why);
-        if (err == -ENOENT && beside_program(value, path))
-            err = read_file(path, out, why);
-    }
-    if (err == -ENOENT)
+    if (!rg_config_find_file(value, path))
         return rg_why_set(why, RG_ENOTFOUND, "",
                           "is not JSON (does not start with [ or {), and there is no such file");
-    return err == 0 ? 0 : RG_ENOTFOUND;
+    return read_file(path, out, why) == 0 ? 0 : RG_ENOTFOUND;
 }
 
 /* -------------------------------------------------------------------- loading */
@@ -550,16 +595,26 @@ static bool has_problem(const struct rg_problems *problems, const char *name)
 static void check_ports(const struct rg_config *config, rg_getenv_fn *env,
                         struct rg_problems *problems)
 {
-    const char *name = "INBOUND_PORT";
+    const bool is_seed = !is_given(env("INBOUND_PORT")) && is_given(env("PORT"));
+    const struct {
+        const char *name;
+        int64_t port;
+    } ports[] = {{is_seed ? "PORT" : "INBOUND_PORT", config->inbound_port},
+                 {"API_HTTP_PORT", config->api_http_port},
+                 {"INBOUND_HTTPS_PORT", config->inbound_https_port},
+                 {"API_HTTPS_PORT", config->api_https_port}};
+    const size_t n = config->https_certfile != NULL ? 4 : 2; /* without, HTTPS opens no port */
     char value[24];
 
-    if (!is_given(env(name)) && is_given(env("PORT")))
-        name = "PORT";
-    if (config->inbound_port == 0 || config->inbound_port != config->api_http_port ||
-        has_problem(problems, name) || has_problem(problems, "API_HTTP_PORT"))
-        return;
-    snprintf(value, sizeof(value), "%lld", (long long)config->inbound_port);
-    rg_problem_add(problems, name, value, "must differ from API_HTTP_PORT");
+    for (size_t i = 0; i < n; i++) {
+        for (size_t k = i + 1; k < n; k++) {
+            if (ports[i].port == 0 || ports[i].port != ports[k].port ||
+                has_problem(problems, ports[i].name) || has_problem(problems, ports[k].name))
+                continue;
+            snprintf(value, sizeof(value), "%lld", (long long)ports[i].port);
+            rg_problem_add(problems, ports[i].name, value, "must differ from %s", ports[k].name);
+        }
+    }
 }
 
 static void check_cors(const struct rg_config *config, rg_getenv_fn *env,
@@ -729,6 +784,7 @@ struct rg_config *rg_config_load(rg_getenv_fn *env, struct rg_problems *problems
     check_cors(config, env, problems);
     load_extractors(config, problems);
     load_tokens(config, problems);
+    rg_https_load(config, problems);
 
     rg_options_parse(rg_kafka_options, rg_kafka_options_n, env, &config->kafka, problems);
     rg_kafka_settings_check(&config->kafka, problems);
@@ -745,6 +801,7 @@ void rg_config_free(struct rg_config **configp)
     rg_options_done(rg_kafka_options, rg_kafka_options_n, &config->kafka);
     rg_extractors_free(&config->extractors);
     rg_buf_done(&config->jwt_key);
+    rg_tls_free(&config->tls);
     rg_buf_done(&config->warnings);
     rg_free(config);
     *configp = NULL;
@@ -762,6 +819,8 @@ static void log_warnings(const struct rg_config *config)
     while (rest.n > 0)
         rg_log_warn("configuration warning", RG_FSTR("warning", rg_str_split(&rest, '\n')));
     rg_kafka_settings_warn(&config->kafka);
+    if (config->tls != NULL)
+        rg_https_warn(config->tls);
 }
 
 struct rg_config *rg_cmd_load_config(void)

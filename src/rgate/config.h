@@ -15,14 +15,21 @@
 #include "event/extractor.h"
 #include "kafka/settings.h"
 
+struct rg_tls;
+
 struct rg_config {
     /* listeners */
-    int64_t inbound_port;  /* INBOUND_PORT, 4000 (0: a free one); PORT is its 2017 name */
-    char *inbound_host;    /* INBOUND_HOST; NULL: all addresses */
-    int64_t api_http_port; /* API_HTTP_PORT, 4010 (0: a free one) */
-    char *api_http_host;   /* API_HTTP_HOST, 127.0.0.1 */
-    char *cors;            /* CORS, *; ORIGIN is its 2017 name */
-    bool welcome_page;     /* WELCOME_PAGE, true */
+    int64_t inbound_port;       /* INBOUND_PORT, 4000 (0: a free one); PORT is its 2017 name */
+    char *inbound_host;         /* INBOUND_HOST; NULL: all addresses */
+    int64_t api_http_port;      /* API_HTTP_PORT, 4010 (0: a free one) */
+    char *api_http_host;        /* API_HTTP_HOST, 127.0.0.1 */
+    int64_t inbound_https_port; /* INBOUND_HTTPS_PORT, 4001 (0: a free one) */
+    int64_t api_https_port;     /* API_HTTPS_PORT, 4011 (0: a free one) */
+    char *https_certfile;       /* HTTPS_CERTFILE; NULL: HTTPS is off */
+    char *https_keyfile;        /* HTTPS_KEYFILE */
+    char *https_keyfile_pass;   /* HTTPS_KEYFILE_PASS: secret */
+    char *cors;                 /* CORS, *; ORIGIN is its 2017 name */
+    bool welcome_page;          /* WELCOME_PAGE, true */
 
     /* engine */
     int64_t reactors;            /* REACTORS; 0: one per core */
@@ -78,6 +85,7 @@ struct rg_config {
     struct rg_kafka_settings kafka;
 
     /* derived */
+    struct rg_tls *tls; /* what the HTTPS ports show; NULL: they are closed */
     struct rg_extractors *extractors;
     struct rg_buf jwt_key;  /* what JWT_SECRET_KEY stands for: the secret, or PEM */
     struct rg_buf warnings; /* deprecated and retired names in use, one line each */
@@ -97,9 +105,15 @@ void rg_config_describe(bool is_markdown, struct rg_buf *out);
 void rg_config_dump(const struct rg_config *config, struct rg_buf *out);
 
 /*
+ * Finds a file that a variable names: as given, else below priv/ in the working directory, else
+ * below priv/ beside the program. Writes its path, PATH_MAX bytes, to path; where there is no such
+ * file, value (cut) and false.
+ */
+bool rg_config_find_file(const char *value, char *path);
+
+/*
  * Reads a path-or-JSON value (configuration.md 2.9): literal JSON if the trimmed value starts with
- * [ or {, otherwise a file: as given, else below priv/ in the working directory, else below priv/
- * beside the program. Appends the JSON text to out; RG_ENOTFOUND with why otherwise.
+ * [ or {, otherwise a file. Appends the JSON text to out; RG_ENOTFOUND with why otherwise.
  */
 int rg_config_path_or_json(const char *value, struct rg_buf *out, struct rg_why *why);
 
