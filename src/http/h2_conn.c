@@ -340,11 +340,48 @@ static int spend_reset(struct rg_h2_conn *c)
     return flooded(c);
 }
 
-static bool is_mere_talk(const nghttp2_frame_hd *hd)
+void rg_h2_remember_closed(struct rg_h2_conn *c, const struct rg_h2_stream *s)
 {
-    switch (hd->type) {
+    c->closed[c->closed_at++ % RG_H2_CLOSED] = s->has_ended ? s->id : -s->id;
+}
+
+/*
+ * What a frame for a stream that is closed means (RFC 9113 5.1): a code, or NGHTTP2_NO_ERROR. What
+ * the peer may have sent before it knew is ignored, and so is what we cannot know any more; nghttp2
+ * would ignore all of it.
+ */
+static uint32_t check_closed(struct rg_h2_conn *c, const struct rg_h2_frame *frame)
+{
+    bool is_new = frame->type == NGHTTP2_HEADERS && frame->stream_id > c->last_id;
+
+    if (is_new)
+        c->last_id = frame->stream_id;
+    if (is_new || frame->stream_id > c->last_id ||
+        nghttp2_session_find_stream(c->session, frame->stream_id) != NULL)
+        return NGHTTP2_NO_ERROR;
+    for (size_t i = 0; i < RG_H2_CLOSED; i++) {
+        if (c->closed[i] == frame->stream_id)
+            return NGHTTP2_STREAM_CLOSED;
+        if (c->closed[i] == -frame->stream_id)
+            return NGHTTP2_NO_ERROR;
+    }
+    /* A request must not go back to a lower number (5.1.1). */
+    return frame->type == NGHTTP2_HEADERS ? NGHTTP2_PROTOCOL_ERROR : NGHTTP2_NO_ERROR;
+}
+
+/* Priorities mean nothing here, but must be well formed (RFC 9113 6.3, RFC 7540 5.3.1). */
+static uint32_t check_priority(const struct rg_h2_frame *frame)
+{
+    if (frame->stream_id == 0 || frame->depends_on == frame->stream_id)
+        return NGHTTP2_PROTOCOL_ERROR;
+    return frame->length == RG_H2_PRIORITY_SIZE ? NGHTTP2_NO_ERROR : NGHTTP2_FRAME_SIZE_ERROR;
+}
+
+static bool is_mere_talk(const struct rg_h2_frame *frame)
+{
+    switch (frame->type) {
     case NGHTTP2_DATA:
-        return hd->length == 0 && (hd->flags & NGHTTP2_FLAG_END_STREAM) == 0;
+        return frame->length == 0 && (frame->flags & NGHTTP2_FLAG_END_STREAM) == 0;
     case NGHTTP2_HEADERS:
     case NGHTTP2_CONTINUATION:
     case NGHTTP2_RST_STREAM:
@@ -355,14 +392,23 @@ static bool is_mere_talk(const nghttp2_frame_hd *hd)
     }
 }
 
-static int on_begin_frame(nghttp2_session *session, const nghttp2_frame_hd *hd, void *arg)
+/* Looks at a frame before nghttp2 does. */
+static void check_frame(struct rg_h2_conn *c, const struct rg_h2_frame *frame)
 {
-    struct rg_h2_conn *c = arg;
+    uint32_t code = NGHTTP2_NO_ERROR;
 
-    (void)session;
-    if (is_mere_talk(hd) && !spend(&c->talk, c->server->reactor->now_ms, TALK_BURST, TALK_RATE))
-        return flooded(c);
-    return 0;
+    if (frame->type == NGHTTP2_HEADERS || frame->type == NGHTTP2_DATA)
+        code = check_closed(c, frame);
+    else if (frame->type == NGHTTP2_PRIORITY)
+        code = check_priority(frame);
+    if (code != NGHTTP2_NO_ERROR) {
+        rg_count(c->server->counters, RG_HTTP_MALFORMED, 1);
+        c->is_refused = true;
+        nghttp2_session_terminate_session(c->session, code);
+    } else if (is_mere_talk(frame) &&
+               !spend(&c->talk, c->server->reactor->now_ms, TALK_BURST, TALK_RATE)) {
+        c->is_flooded = true;
+    }
 }
 
 /* A frame that is complete and allowed. */
@@ -384,6 +430,8 @@ static int on_frame(nghttp2_session *session, const nghttp2_frame *frame, void *
             rg_h2_stream_ended(s);
         break;
     case NGHTTP2_RST_STREAM:
+        if (s != NULL)
+            s->has_ended = true;
         rg_count(c->server->counters, RG_HTTP_H2_RESETS_IN, 1);
         return spend_reset(c);
     case NGHTTP2_SETTINGS:
@@ -434,16 +482,35 @@ static int on_frame_sent(nghttp2_session *session, const nghttp2_frame *frame, v
     return 0;
 }
 
+static ssize_t feed(struct rg_h2_conn *c, const char *p, size_t n)
+{
+    struct rg_h2_frame frame;
+
+    while (n > 0) {
+        bool is_frame;
+        size_t run = rg_h2_guard_walk(&c->guard, p, n, &frame, &is_frame);
+        if (is_frame)
+            check_frame(c, &frame);
+        if (c->is_refused || c->is_flooded)
+            break;
+        ssize_t used = nghttp2_session_mem_recv(c->session, (const uint8_t *)p, run);
+        if (used < 0)
+            return used;
+        p += run;
+        n -= run;
+    }
+    return 0;
+}
+
 static void take_bytes(struct rg_h2_conn *c, const char *p, size_t n)
 {
-    if (c->session == NULL)
+    if (c->session == NULL || c->is_refused)
         return;
-    ssize_t used = nghttp2_session_mem_recv(c->session, (const uint8_t *)p, n);
-    if (used < 0 && (c->is_flooded || used == NGHTTP2_ERR_FLOODED)) {
+    ssize_t err = feed(c, p, n);
+    if (c->is_flooded || err == NGHTTP2_ERR_FLOODED)
         cut_flood(c);
-    } else if (used < 0) {
-        cut(c, NGHTTP2_INTERNAL_ERROR, nghttp2_strerror((int)used));
-    }
+    else if (err < 0)
+        cut(c, NGHTTP2_INTERNAL_ERROR, nghttp2_strerror((int)err));
     rg_h2_run_late(c);
 }
 
@@ -577,7 +644,6 @@ static nghttp2_session_callbacks *callbacks_new(void)
     nghttp2_session_callbacks *callbacks = NULL;
 
     rg_assert(nghttp2_session_callbacks_new(&callbacks) == 0);
-    nghttp2_session_callbacks_set_on_begin_frame_callback(callbacks, on_begin_frame);
     nghttp2_session_callbacks_set_on_frame_recv_callback(callbacks, on_frame);
     nghttp2_session_callbacks_set_on_invalid_frame_recv_callback(callbacks, on_bad_frame);
     nghttp2_session_callbacks_set_on_frame_send_callback(callbacks, on_frame_sent);
@@ -643,7 +709,8 @@ void rg_h2_conn_open(struct rg_http_server *server, struct rg_stream *stream,
     rg_http_server_add(server, &c->link, &link_ops);
     rg_count(server->counters, RG_HTTP_H2_CONNECTIONS, 1);
     rg_stream_adopt(stream, &conn_events, c);
-    take_bytes(c, p, n);
+    nghttp2_session_mem_recv(c->session, (const uint8_t *)p, NGHTTP2_CLIENT_MAGIC_LEN);
+    take_bytes(c, p + NGHTTP2_CLIENT_MAGIC_LEN, n - NGHTTP2_CLIENT_MAGIC_LEN);
     if (server->is_draining)
         drain(&c->link);
 }

@@ -10,11 +10,15 @@
 
 #include <nghttp2/nghttp2.h>
 
+#include "http/h2_guard.h"
 #include "http/h2_head.h"
 #include "http/server_priv.h"
 
 /* Framed output that the socket has not taken: beyond that nothing is framed, and nothing read. */
 #define RG_H2_MAX_UNSENT ((size_t)256 * 1024)
+
+/* How many closed streams a connection remembers. */
+#define RG_H2_CLOSED 32
 
 /* So many may come at once, and then so many a second. */
 struct rg_h2_budget {
@@ -92,13 +96,18 @@ struct rg_h2_conn {
     struct rg_h2_stream *streams;
     size_t streams_n, requests_n;
     struct rg_h2_stream *due_first, *due_last; /* a handler to call, an owner to tell, or to free */
-    size_t bodies_bytes;                       /* of requests that are not complete */
+    /* A ring of the numbers of those that are closed; negative: the peer had not ended them. */
+    int32_t closed[RG_H2_CLOSED];
+    unsigned closed_at;
+    int32_t last_id;     /* the highest that the peer has opened */
+    size_t bodies_bytes; /* of requests that are not complete */
 
     struct rg_buf out;          /* framed and unsent */
     struct rg_h2_source source; /* while a writer is on the stack */
     uint64_t stuck_since_ms;    /* the socket takes nothing; 0: it does */
     uint64_t idle_since_ms;     /* when the last stream went */
 
+    struct rg_h2_guard guard;
     struct rg_h2_budget resets, talk;
     unsigned block_fields; /* of the header block that is arriving */
     size_t block_bytes;
@@ -106,6 +115,7 @@ struct rg_h2_conn {
     bool has_settings; /* of the peer */
     bool is_full;      /* something waited for room in out */
     bool may_go_on;    /* windows opened, or there is room again */
+    bool is_refused;   /* GOAWAY is submitted: nothing more is taken in */
     bool is_flooded;   /* by the peer, who is cut off */
     bool is_draining;
     bool is_lingering;
@@ -127,6 +137,9 @@ void rg_h2_pump(struct rg_h2_conn *c);
 
 /* Has everything done at the end of this turn that the connection has to do. */
 void rg_h2_run_late(struct rg_h2_conn *c);
+
+/* Keeps in mind how the stream was closed: who may have sent for it before knowing. */
+void rg_h2_remember_closed(struct rg_h2_conn *c, const struct rg_h2_stream *s);
 
 /* The stream's turn comes then, too. */
 void rg_h2_make_due(struct rg_h2_stream *s);

@@ -19,7 +19,6 @@
 /* A header block that goes on beyond its limits by that factor is no request any more. */
 #define FLOOD_FACTOR   4
 #define MAX_NV         (RG_RESPONSE_MAX_FIELDS + 3) /* :status, date, content-length */
-#define FRAME_HEAD     9                            /* RFC 9113 4.1 */
 
 static const struct rg_exchange_ops exchange_ops;
 static const struct rg_stream_ops stream_ops;
@@ -156,6 +155,7 @@ int rg_h2_on_stream_close(nghttp2_session *session, int32_t id, uint32_t code, v
         return 0;
     s->is_over = true;
     s->is_reset = code != NGHTTP2_NO_ERROR;
+    rg_h2_remember_closed(s->conn, s);
     rg_h2_make_due(s);
     return 0;
 }
@@ -216,7 +216,7 @@ int rg_h2_send_data(nghttp2_session *session, nghttp2_frame *frame, const uint8_
 
     (void)session;
     (void)frame;
-    rg_buf_add(&c->out, head, FRAME_HEAD);
+    rg_buf_add(&c->out, head, RG_H2_FRAME_HEAD);
     if (c->source.stream == s) {
         add_from_source(&c->source, n, &c->out);
         return 0;
