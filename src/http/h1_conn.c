@@ -333,6 +333,9 @@ static bool is_for_h2(struct rg_h1_conn *c, const char *p, size_t n)
     struct rg_stream *stream = c->stream;
     int verdict = c->may_be_h2 ? rg_h2_detect(p, n) : -1;
 
+    /* Who has agreed on HTTP/2 is not answered in another version, whatever comes. */
+    if (c->may_be_h2 && stream->speaks_h2)
+        verdict = 1;
     if (verdict < 0) {
         c->may_be_h2 = false;
         return false;

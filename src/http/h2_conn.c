@@ -262,8 +262,9 @@ static void wake_writers(struct rg_h2_conn *c)
 /* Everything that can be done and written now. */
 static void work(struct rg_h2_conn *c)
 {
+    bool goes_on;
+
     do {
-        c->may_go_on = false;
         rg_h2_pump(c); /* what nghttp2 has to say first: it may end streams */
         run_due(c);
         rg_h2_pump(c);
@@ -274,9 +275,11 @@ static void work(struct rg_h2_conn *c)
             c->is_full = false;
             c->may_go_on = true;
         }
-        if (c->may_go_on)
+        goes_on = c->may_go_on;
+        c->may_go_on = false;
+        if (goes_on)
             wake_writers(c);
-    } while ((c->due_first != NULL || c->may_go_on) && !c->is_broken);
+    } while ((c->due_first != NULL || goes_on) && !c->is_broken);
 }
 
 static bool is_session_over(const struct rg_h2_conn *c)
@@ -487,8 +490,11 @@ static ssize_t feed(struct rg_h2_conn *c, const char *p, size_t n)
     struct rg_h2_frame frame;
 
     while (n > 0) {
-        bool is_frame;
-        size_t run = rg_h2_guard_walk(&c->guard, p, n, &frame, &is_frame);
+        bool is_frame = false;
+        size_t run = n < c->preface_left ? n : c->preface_left;
+        c->preface_left -= (unsigned)run;
+        if (run == 0)
+            run = rg_h2_guard_walk(&c->guard, p, n, &frame, &is_frame);
         if (is_frame)
             check_frame(c, &frame);
         if (c->is_refused || c->is_flooded)
@@ -509,6 +515,8 @@ static void take_bytes(struct rg_h2_conn *c, const char *p, size_t n)
     ssize_t err = feed(c, p, n);
     if (c->is_flooded || err == NGHTTP2_ERR_FLOODED)
         cut_flood(c);
+    else if (err == NGHTTP2_ERR_BAD_CLIENT_MAGIC)
+        cut(c, NGHTTP2_PROTOCOL_ERROR, "false preface");
     else if (err < 0)
         cut(c, NGHTTP2_INTERNAL_ERROR, nghttp2_strerror((int)err));
     rg_h2_run_late(c);
@@ -703,14 +711,14 @@ void rg_h2_conn_open(struct rg_http_server *server, struct rg_stream *stream,
     c->timer.fn = on_timer;
     c->late.fn = at_turn_end;
     c->idle_since_ms = now;
+    c->preface_left = NGHTTP2_CLIENT_MAGIC_LEN;
     c->resets = (struct rg_h2_budget){RESET_BURST, now};
     c->talk = (struct rg_h2_budget){TALK_BURST, now};
     c->session = session_new(c);
     rg_http_server_add(server, &c->link, &link_ops);
     rg_count(server->counters, RG_HTTP_H2_CONNECTIONS, 1);
     rg_stream_adopt(stream, &conn_events, c);
-    nghttp2_session_mem_recv(c->session, (const uint8_t *)p, NGHTTP2_CLIENT_MAGIC_LEN);
-    take_bytes(c, p + NGHTTP2_CLIENT_MAGIC_LEN, n - NGHTTP2_CLIENT_MAGIC_LEN);
+    take_bytes(c, p, n);
     if (server->is_draining)
         drain(&c->link);
 }

@@ -107,6 +107,7 @@ struct rg_h2_conn {
     uint64_t stuck_since_ms;    /* the socket takes nothing; 0: it does */
     uint64_t idle_since_ms;     /* when the last stream went */
 
+    unsigned preface_left; /* bytes */
     struct rg_h2_guard guard;
     struct rg_h2_budget resets, talk;
     unsigned block_fields; /* of the header block that is arriving */

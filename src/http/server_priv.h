@@ -126,8 +126,8 @@ void rg_h1_conn_open(struct rg_http_server *server, struct rg_stream *stream,
 int rg_h2_detect(const char *p, size_t n);
 
 /*
- * A connection on stream (taken) whose first bytes are p[0..n), the preface included. They are used
- * up when this returns.
+ * A connection on stream (taken) whose first bytes are p[0..n), where the preface should be. They
+ * are used up when this returns.
  */
 void rg_h2_conn_open(struct rg_http_server *server, struct rg_stream *stream,
                      struct rg_http_transport transport, const char *p, size_t n);
