@@ -331,6 +331,34 @@ static long process_one(struct rg_h1_conn *c, char *p, size_t n)
 }
 
 /*
+ * The first bytes may say that this is a connection of HTTP/2. True if they do, or begin to; the
+ * connection may be gone then.
+ */
+static bool is_for_h2(struct rg_h1_conn *c, const char *p, size_t n)
+{
+    struct rg_stream *stream = c->stream;
+    int verdict = c->may_be_h2 ? rg_h2_detect(p, n) : -1;
+
+    /* Who has agreed on HTTP/2 is not answered in another version, whatever comes. */
+    if (c->may_be_h2 && stream->speaks_h2)
+        verdict = 1;
+    if (verdict < 0) {
+        c->may_be_h2 = false;
+        return false;
+    }
+    if (verdict == 0) {
+        if (c->state == RG_H1_IDLE)
+            set_state(c, RG_H1_HEAD, c->server->settings->header_timeout_ms);
+        keep(c, p, n);
+        return true;
+    }
+    c->stream = NULL;
+    rg_h2_conn_open(c->server, stream, c->transport, p, n);
+    conn_free(c);
+    return true;
+}
+
+/*
  * Handles all requests that are complete. p[0..n) are new bytes in the shared buffer, or nothing if
  * only c->in is to be looked at.
  */
@@ -343,6 +371,8 @@ static void process(struct rg_h1_conn *c, char *p, size_t n)
         p = c->in.p;
         n = c->in.n;
     }
+    if (is_for_h2(c, p, n))
+        return;
     c->is_processing = true;
     while (n > 0 && (c->state == RG_H1_IDLE || c->state == RG_H1_HEAD || c->state == RG_H1_BODY)) {
         used = process_one(c, p, n);
@@ -515,6 +545,7 @@ void rg_h1_conn_open(struct rg_http_server *server, struct rg_stream *stream,
     c->transport = transport;
     c->timer.fn = on_timer;
     c->stream = stream;
+    c->may_be_h2 = server->settings->is_h2_on;
     c->exchange.ops = &exchange_ops;
     c->exchange.server = server;
     c->exchange.transport = &c->transport;

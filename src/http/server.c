@@ -12,6 +12,8 @@ const struct rg_http_settings rg_http_default_settings = {
     .header_timeout_ms = 10000,
     .write_timeout_ms = 10000,
     .body_min_rate = 1024,
+    .is_h2_on = true,
+    .h2_max_streams = 100,
 };
 
 const struct rg_counter_row rg_http_counter_rows[] = {
@@ -29,6 +31,15 @@ const struct rg_counter_row rg_http_counter_rows[] = {
                            "Requests refused by the parser or a limit."},
     [RG_HTTP_TIMEOUTS] = {"rgate_http_timeouts_total", "counter", NULL,
                           "Connections cut because a request or a reader was too slow."},
+    [RG_HTTP_H2_CONNECTIONS] = {"rgate_http2_connections", "gauge", NULL,
+                                "Open HTTP/2 connections; also counted as HTTP connections."},
+    [RG_HTTP_H2_STREAMS] = {"rgate_http2_streams_total", "counter", NULL,
+                            "HTTP/2 streams that peers have opened."},
+    [RG_HTTP_H2_RESETS_IN] = {"rgate_http2_resets_total", "counter", "by=\"peer\"",
+                              "HTTP/2 streams that were reset."},
+    [RG_HTTP_H2_RESETS_OUT] = {"rgate_http2_resets_total", "counter", "by=\"us\"", ""},
+    [RG_HTTP_H2_FLOODS] = {"rgate_http2_floods_total", "counter", NULL,
+                           "HTTP/2 connections cut because of a flood of frames or fields."},
 };
 const size_t rg_http_counter_rows_n = RG_HTTP_ROWS;
 

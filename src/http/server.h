@@ -6,8 +6,9 @@
  * duty to answer it, now or later. A handler may also take the whole connection over (SSE,
  * WebSocket). Malformed or too slow requests are answered here.
  *
- * Requests on one connection are handled one after the other; what is pipelined behind an
- * unanswered request waits unread.
+ * HTTP/2 is recognised by its first bytes (RFC 9113 3.3: prior knowledge, or agreed on in TLS).
+ * Requests on one connection of HTTP/1.1 are handled one after the other; what is pipelined behind
+ * an unanswered request waits unread. Those on one of HTTP/2 share it.
  *
  * Thread: the reactor.
  */
@@ -27,6 +28,8 @@ struct rg_http_settings {
     uint64_t header_timeout_ms; /* from a head's first byte to its last */
     uint64_t write_timeout_ms;  /* without progress while data is pending */
     uint64_t body_min_rate;     /* bytes a second, measured over 10 s */
+    bool is_h2_on;              /* HTTP/2 is spoken with those who begin with it */
+    uint32_t h2_max_streams;    /* at a time on one connection of HTTP/2 */
 };
 extern const struct rg_http_settings rg_http_default_settings;
 

@@ -159,11 +159,14 @@ void rg_ws_receive(struct rg_client *client, char *p, size_t n)
 static void upgrade(struct rg_hub *hub, struct rg_exchange *exchange, const char *accept,
                     struct rg_subscription_set **setp)
 {
-    struct rg_response head = {.status = 101};
+    bool is_h2 = rg_exchange_request(exchange)->is_h2;
+    struct rg_response head = {.status = is_h2 ? 200 : 101};
     struct rg_taken taken;
 
-    rg_response_add(&head, RG_STR("upgrade"), RG_STR("websocket"));
-    rg_response_add(&head, RG_STR("sec-websocket-accept"), rg_str_c(accept));
+    if (!is_h2) {
+        rg_response_add(&head, RG_STR("upgrade"), RG_STR("websocket"));
+        rg_response_add(&head, RG_STR("sec-websocket-accept"), rg_str_c(accept));
+    }
     rg_exchange_take_stream(exchange, &head, &taken);
 
     struct rg_client *client = rg_client_new(hub, RG_WS, RG_ENC_WS, taken.stream);

@@ -452,6 +452,8 @@ static struct rg_http_settings build_http_settings(const struct rg_config *confi
     settings.header_timeout_ms = (uint64_t)config->http_header_timeout_ms;
     settings.write_timeout_ms = (uint64_t)config->http_write_timeout_ms;
     settings.body_min_rate = (uint64_t)config->http_body_min_rate;
+    settings.is_h2_on = config->http2;
+    settings.h2_max_streams = (uint32_t)config->http2_max_streams;
     return settings;
 }
 
