@@ -11,6 +11,7 @@
 #include "base/slots.h"
 #include "http/server.h"
 #include "push/client.h"
+#include "push/compression.h"
 #include "push/dispatch.h"
 
 /* Rows of the hub's counters; see hub.c for names and meaning. */
@@ -33,6 +34,7 @@ struct rg_hub {
         *http; /* answers from elsewhere find their exchange here; set by wiring */
     struct rg_index *index;
     struct rg_dispatcher *dispatcher;
+    struct rg_compressor *compressor; /* NULL: compression is off */
     struct rg_counters *counters;
 
     struct rg_slots clients;

@@ -44,7 +44,7 @@ static void an_event_has_the_bytes_of_each_encoding(void **state)
 
     (void)state;
     for (size_t i = 0; i < RG_COUNT_OF(encodings); i++) {
-        struct rg_msg *msg = rg_msg_from_event(event, encodings[i].encoding);
+        struct rg_msg *msg = rg_msg_from_event(event, encodings[i].encoding, NULL);
         assert_bytes(msg, encodings[i].bytes);
         assert_true(rg_str_eq(msg->id, RG_STR("e1")));
         rg_msg_unref(&msg);
@@ -72,9 +72,9 @@ static void json_of_our_own_is_encoded_the_same_way(void **state)
 static void messages_of_one_event_share_its_bytes(void **state)
 {
     struct rg_event *event = make_event();
-    struct rg_msg *a = rg_msg_from_event(event, RG_ENC_SSE_CHUNKED);
-    struct rg_msg *b = rg_msg_from_event(event, RG_ENC_SSE_CHUNKED);
-    struct rg_msg *plain = rg_msg_from_event(event, RG_ENC_SSE_PLAIN);
+    struct rg_msg *a = rg_msg_from_event(event, RG_ENC_SSE_CHUNKED, NULL);
+    struct rg_msg *b = rg_msg_from_event(event, RG_ENC_SSE_CHUNKED, NULL);
+    struct rg_msg *plain = rg_msg_from_event(event, RG_ENC_SSE_PLAIN, NULL);
 
     (void)state;
     assert_ptr_equal(a->p, b->p);
@@ -88,7 +88,7 @@ static void messages_of_one_event_share_its_bytes(void **state)
 static void a_message_keeps_its_event(void **state)
 {
     struct rg_event *event = make_event();
-    struct rg_msg *msg = rg_msg_from_event(event, RG_ENC_WS);
+    struct rg_msg *msg = rg_msg_from_event(event, RG_ENC_WS, NULL);
 
     (void)state;
     assert_int_equal(atomic_load(&event->refs), 2);
@@ -101,7 +101,7 @@ static void a_message_keeps_its_event(void **state)
 static void references_to_a_message_are_not_references_to_its_event(void **state)
 {
     struct rg_event *event = make_event();
-    struct rg_msg *msg = rg_msg_from_event(event, RG_ENC_JSON);
+    struct rg_msg *msg = rg_msg_from_event(event, RG_ENC_JSON, NULL);
     struct rg_msg *other = rg_msg_ref(msg);
 
     (void)state;
