@@ -14,6 +14,8 @@
 #define STEP       16384 /* bytes inflated at a time */
 #define FREE_BYTES 65536 /* what may come out whatever went in */
 
+#define BETWEEN_BLOCKS 128 /* in z_stream.data_type after inflate() */
+
 struct rg_deflater {
     z_stream z;
 };
@@ -99,9 +101,12 @@ static size_t allowed(const struct rg_inflate_limits *limits, size_t in_n)
     return by_ratio < limits->max_bytes ? by_ratio : limits->max_bytes;
 }
 
-/* Inflates all of data; total may reach max and must not pass it. */
+/*
+ * Inflates all of data; total may reach max and must not pass it. *ret_is_between tells whether
+ * data ends between two blocks.
+ */
 static int inflate_all(z_stream *z, struct rg_str data, size_t *total, size_t max,
-                       struct rg_buf *out)
+                       struct rg_buf *out, bool *ret_is_between)
 {
     int err = 0;
 
@@ -113,6 +118,8 @@ static int inflate_all(z_stream *z, struct rg_str data, size_t *total, size_t ma
         size_t room = max - *total + 1;
         err = inflate_step(z, room < STEP ? room : STEP, out);
         *total += out->n - before;
+        if (err == 0)
+            *ret_is_between = (z->data_type & BETWEEN_BLOCKS) != 0;
         if (*total > max)
             return RG_EFULL;
     }
@@ -125,14 +132,15 @@ int rg_inflater_add(struct rg_inflater *inflater, struct rg_str data,
     z_stream *z = &inflater->z;
     size_t max = allowed(limits, data.n);
     size_t total = 0;
+    bool is_between = false;
 
     rg_assert(data.n <= UINT32_MAX && limits->max_bytes < SIZE_MAX);
     inflateReset(z);
-    int err = inflate_all(z, data, &total, max, out);
+    int err = inflate_all(z, data, &total, max, out, &is_between);
     if (err == 0)
-        err = inflate_all(z, rg_str_n(RG_DEFLATE_TAIL, RG_DEFLATE_TAIL_N), &total, max, out);
+        err = inflate_all(z, rg_str_n(RG_DEFLATE_TAIL, RG_DEFLATE_TAIL_N), &total, max, out,
+                          &is_between);
     if (err < 0)
         return err;
-    /* zlib says whether it stands between two blocks: otherwise the message is cut off. */
-    return (z->data_type & 128) != 0 ? 0 : RG_ESYNTAX;
+    return is_between ? 0 : RG_ESYNTAX; /* cut off */
 }
