@@ -5,7 +5,7 @@
 // - What is meant for one user is never seen by the page of another.
 import assert from 'node:assert/strict';
 import { after, before, describe, it } from 'node:test';
-import { V1, Gateway } from '../support/gateway.mjs';
+import { V1, Gateway, testGateway } from '../support/gateway.mjs';
 import { browserUnavailable, launchBrowser } from '../support/browser.mjs';
 import { FIXTURE, LAST, ev, publish } from '../support/events.mjs';
 import { token } from '../support/jwt.mjs';
@@ -158,10 +158,7 @@ describe('a browser', { skip: browserUnavailable }, () => {
 
 describe('the page of rgate dev over TLS', { skip: browserUnavailable }, () => {
   it('browser: data moves in it over HTTP/2, for each transport', async (t) => {
-    const certificate = await selfSigned();
-    t.after(() => certificate.release());
-    const gateway = await Gateway.start({ command: 'dev', env: certificate.env });
-    t.after(() => gateway.stop());
+    const gateway = await testGateway(t, { command: 'dev' });
     const browser = await launchBrowser({ ignoreCertificateErrors: true });
     t.after(() => browser.close());
     const context = await browser.newContext({ ignoreHTTPSErrors: true });

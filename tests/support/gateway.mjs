@@ -167,9 +167,9 @@ export class Gateway {
     };
     this.port = await port('client');
     this.internalPort = await port('internal');
-    if (env.HTTPS_CERTFILE !== undefined) {
-      this.httpsPort = await port('client', 'https');
-      this.internalHttpsPort = await port('internal', 'https');
+    if (command === 'dev' || env.HTTPS_CERTFILE !== undefined) {
+      this.httpsPort = await port('client https', 'https');
+      this.internalHttpsPort = await port('internal https', 'https');
     }
     if (command === 'dev') {
       const [, bootstrap] = await this.run.printed(/kafka bootstrap: (\S+:\d+)(?=\D)/, 10000);
