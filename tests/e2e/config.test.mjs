@@ -174,7 +174,7 @@ describe('values', () => {
 
   for (const [name, values] of [
     ['JWT_SESSION_FIELD', ['sid', '#/sid']], ['JWT_JWKS', ['/no/such/file']],
-    ['JWT_LEEWAY', ['-1', 'soon']], ['TICKET_LIFETIME', ['-1', '1s']],
+    ['JWT_LEEWAY', ['-1', 'soon']], ['TICKET_LIFETIME', ['0', '1s']],
     ['JWT_EXPIRY_CLOSES', ['maybe']], ['JWT_CACHE_ENTRIES', ['-1']],
     ['MAX_CONNECTIONS_PER_MINUTE', ['-1', 'many']], ['MAX_CLIENTS', ['-1', 'many']],
     ['MAX_CONNECTIONS_PER_ADDRESS', ['-1', 'many']], ['COMPRESSION', ['zip']],

@@ -161,5 +161,5 @@ describe('clients at once from one address', () => {
 });
 
 function REFUSED(limit) {
-  return ['rgate_connections_refused_total', { limit }];
+  return ['rgate_refused_connections_total', { limit }];
 }
