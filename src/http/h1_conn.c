@@ -209,18 +209,21 @@ static int begin_request(struct rg_h1_conn *c, const char *p, struct rg_why *why
     return 0;
 }
 
-static void begin_body(struct rg_h1_conn *c, bool has_body_bytes)
+/* False if the connection cannot go on. */
+static bool begin_body(struct rg_h1_conn *c, bool has_body_bytes)
 {
     static const char go_on[] = "HTTP/1.1 100 Continue\r\n\r\n";
+    long n = UV_EAGAIN;
 
     c->chunked = (struct rg_chunked){0};
     c->window_start_ms = c->server->reactor->now_ms;
     c->window_bytes = 0;
     set_state(c, RG_H1_BODY, RATE_WINDOW_MS);
-    if (c->framing.expects_continue && !has_body_bytes) {
-        /* An interim answer that the socket does not take is not worth waiting for. */
-        rg_stream_write(c->stream, go_on, sizeof(go_on) - 1);
-    }
+    if (c->framing.expects_continue && !has_body_bytes)
+        n = rg_stream_write(c->stream, go_on, sizeof(go_on) - 1);
+    /* An interim answer that the socket does not take is not worth waiting for, but half of one
+     * would spoil the answer that follows. */
+    return n == UV_EAGAIN || n == (long)sizeof(go_on) - 1;
 }
 
 /*
@@ -297,7 +300,10 @@ static long process_one(struct rg_h1_conn *c, char *p, size_t n)
             refuse(c, status, &why);
             return -1;
         }
-        begin_body(c, n > c->head_n);
+        if (!begin_body(c, n > c->head_n)) {
+            conn_close(c);
+            return -1;
+        }
     }
 
     long err = take_body(c, p + c->head_n, n - c->head_n, &used, &is_done, &why);

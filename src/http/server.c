@@ -4,6 +4,7 @@
 #include "base/log.h"
 #include "event/json.h"
 #include "net/socket.h"
+#include "net/tls.h"
 
 const struct rg_http_settings rg_http_default_settings = {
     .limits = {16 * 1024, 16 * 1024, 64 * 1024},
@@ -94,15 +95,34 @@ static void on_nothing(struct rg_stream *stream)
 
 static const struct rg_stream_events no_events = {on_nothing, on_nothing, on_nothing};
 
+static void begin(struct rg_http_server *server, struct rg_stream *stream,
+                  struct rg_http_transport transport)
+{
+    if (stream == NULL)
+        return;
+    rg_count(server->counters, RG_HTTP_ACCEPTED, 1);
+    rg_h1_conn_open(server, stream, transport);
+}
+
 void rg_http_server_accept(void *arg, int fd)
 {
     struct rg_http_server *server = arg;
     struct rg_stream *stream = rg_socket_open(server->reactor, fd, &no_events, server);
 
-    if (stream == NULL)
-        return;
-    rg_count(server->counters, RG_HTTP_ACCEPTED, 1);
-    rg_h1_conn_open(server, stream, (struct rg_http_transport){fd, false});
+    begin(server, stream, (struct rg_http_transport){fd, false});
+}
+
+void rg_http_server_set_tls(struct rg_http_server *server, struct rg_tls *tls)
+{
+    server->tls = tls;
+}
+
+void rg_http_server_accept_tls(void *arg, int fd)
+{
+    struct rg_http_server *server = arg;
+    struct rg_stream *stream = rg_tls_open(server->tls, server->reactor, fd, &no_events, server);
+
+    begin(server, stream, (struct rg_http_transport){fd, true});
 }
 
 void rg_http_server_drain(struct rg_http_server *server)

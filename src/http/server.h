@@ -19,6 +19,8 @@
 #include "http/router.h"
 #include "net/socket.h"
 
+struct rg_tls;
+
 struct rg_http_settings {
     struct rg_h1_limits limits;
     uint64_t idle_timeout_ms;   /* between requests */
@@ -44,6 +46,10 @@ void rg_http_server_free(struct rg_http_server **serverp);
 
 /* Takes a connected socket; of type rg_accept_fn, arg being the server. */
 void rg_http_server_accept(void *arg, int fd);
+
+/* The same with TLS on the socket, once the server was given what it shows (borrowed). */
+void rg_http_server_set_tls(struct rg_http_server *server, struct rg_tls *tls);
+void rg_http_server_accept_tls(void *arg, int fd);
 
 /*
  * Graceful end: closes idle connections now, the others after their current exchange, which are

@@ -65,6 +65,7 @@ struct rg_exchange_ops {
 struct rg_http_server {
     struct rg_reactor *reactor;
     const struct rg_http_settings *settings;
+    struct rg_tls *tls; /* NULL: no port with TLS */
     const struct rg_route *routes;
     size_t routes_n;
     struct rg_counters *counters;
