@@ -130,21 +130,27 @@ export class Gateway {
   run;
   port;
   internalPort;
+  httpsPort = null;               // null where HTTPS is off
+  internalHttpsPort = null;
+  tls = null;                     // options of node:tls where port is the one of HTTPS
   kafkaBootstrap = null;
 
   /**
-   * command is serve or dev. env adds variables; undefined takes one away, the two ports included.
+   * command is serve or dev. env adds variables; undefined takes one away, the ports included.
    * Resolves when the gateway answers.
    */
   static async start({ command = 'serve', args = [], env = {}, ...options } = {}) {
     const gateway = new Gateway();
-    const all = { INBOUND_PORT: '0', API_HTTP_PORT: '0', ...env };
+    const all = {
+      INBOUND_PORT: '0', API_HTTP_PORT: '0', INBOUND_HTTPS_PORT: '0', API_HTTPS_PORT: '0', ...env,
+    };
     const given = Object.fromEntries(Object.entries(all).filter(([, v]) => v !== undefined));
     gateway.run = new Run([command, ...args], { env: given, ...options });
     try {
       await gateway.#readPorts(command);
       await until(async () => (await gateway.get('/_rig/health')).status === 200,
         'the gateway is healthy', 10000);
+      gateway.#readHttpsPorts();
     } catch (error) {
       gateway.kill();
       throw error;
@@ -166,12 +172,30 @@ export class Gateway {
     }
   }
 
+  /** They stand before the last line of the banner, which the health has come after. */
+  #readHttpsPorts() {
+    const port = (name) => {
+      const match = new RegExp(`${name} https port: https://[^\\s"/]+:(\\d+)(?=\\D)`).exec(this.run.output);
+      return match ? Number(match[1]) : null;
+    };
+    this.httpsPort = port('client');
+    this.internalHttpsPort = port('internal');
+  }
+
+  /** The same gateway for clients that use TLS, with these options of node:tls. */
+  overTls(options) {
+    const view = Object.create(this);
+    view.tls = { host: '127.0.0.1', ALPNProtocols: ['http/1.1'], ...options };
+    view.port = this.httpsPort;
+    return view;
+  }
+
   get(path, headers) {
-    return request({ port: this.port, path, headers });
+    return this.request({ path, headers });
   }
 
   request(options, ms) {
-    return request({ port: this.port, ...options }, ms);
+    return request({ port: this.port, tls: this.tls, ...options }, ms);
   }
 
   internal(path, options = {}) {
@@ -179,7 +203,7 @@ export class Gateway {
   }
 
   url(path, scheme = 'http') {
-    return `${scheme}://127.0.0.1:${this.port}${path}`;
+    return `${scheme}${this.tls ? 's' : ''}://127.0.0.1:${this.port}${path}`;
   }
 
   /** The sum over all series of a metric whose labels contain every given pair. */

@@ -1,17 +1,19 @@
 // HTTP requests: well-formed ones through node:http, all others byte by byte.
 import http from 'node:http';
+import https from 'node:https';
 import net from 'node:net';
+import tls from 'node:tls';
 import { deferred, within } from './wait.mjs';
 
 /**
- * One request on a connection of its own.
+ * One request on a connection of its own; tls, where given, are the options of node:tls.
  * Returns { status, headers, text, json() }.
  */
 export function request({ host = '127.0.0.1', port, method = 'GET', path = '/', headers = {},
-  body, setHost = true }, ms) {
+  body, setHost = true, tls: tlsOptions }, ms) {
   const answer = new Promise((resolve, reject) => {
-    const req = http.request(
-      { host, port, method, path, headers, agent: false, setHost }, (res) => {
+    const req = (tlsOptions ? https : http).request(
+      { host, port, method, path, headers, agent: false, setHost, ...tlsOptions }, (res) => {
         const chunks = [];
         res.on('data', (chunk) => chunks.push(chunk));
         res.on('error', reject);
@@ -26,7 +28,7 @@ export function request({ host = '127.0.0.1', port, method = 'GET', path = '/', 
   return within(answer, `${method} ${path} is answered`, ms);
 }
 
-/** A TCP connection that sends exactly what it is told and reads HTTP responses. */
+/** A TCP or TLS connection that sends exactly what it is told and reads HTTP responses. */
 export class RawConnection {
   #socket;
   #bytes = Buffer.alloc(0);
@@ -34,12 +36,13 @@ export class RawConnection {
   #isClosed = false;
   #closed = deferred();
 
-  static open(port, { readsSlowly = false } = {}) {
+  static open(port, { readsSlowly = false, tls: tlsOptions } = {}) {
     const connection = new RawConnection();
     const opened = new Promise((resolve, reject) => {
-      connection.#socket = net.connect({ host: '127.0.0.1', port, noDelay: true }, () => {
-        resolve(connection);
-      });
+      connection.#socket = (tlsOptions ? tls : net).connect(
+        { host: '127.0.0.1', port, noDelay: true, ...tlsOptions }, () => {
+          resolve(connection);
+        });
       connection.#socket.once('error', reject);
     });
     connection.#listen(readsSlowly);

@@ -1,5 +1,6 @@
 // Clients of the event stream: one that shows every byte, and the EventSource of browsers.
 import http from 'node:http';
+import https from 'node:https';
 import assert from 'node:assert/strict';
 import { V1 } from './gateway.mjs';
 import { query } from './events.mjs';
@@ -53,8 +54,9 @@ export class SseStream {
 
   #connect(path, headers) {
     const answered = new Promise((resolve, reject) => {
-      this.#req = http.get(
-        { host: '127.0.0.1', port: this.gateway.port, path, headers, agent: false }, (res) => {
+      const { port, tls } = this.gateway;
+      this.#req = (tls ? https : http).get(
+        { host: '127.0.0.1', port, path, headers, agent: false, ...tls }, (res) => {
           this.status = res.statusCode;
           this.headers = res.headers;
           res.setEncoding('utf8');
