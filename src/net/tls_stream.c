@@ -223,10 +223,20 @@ static bool hand_over(struct tls_stream *t)
     return true;
 }
 
+static bool has_agreed_on_h2(const SSL *ssl)
+{
+    const unsigned char *name;
+    unsigned n;
+
+    SSL_get0_alpn_selected(ssl, &name, &n);
+    return n == 2 && memcmp(name, "h2", 2) == 0;
+}
+
 static long handshake_done(struct tls_stream *t)
 {
     bool is_resumed = SSL_session_reused(t->ssl) != 0;
 
+    t->socket.stream.speaks_h2 = has_agreed_on_h2(t->ssl);
     if (!hand_over(t)) {
         t->error = UV_EPROTO;
         handshake_failed(t);
