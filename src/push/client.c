@@ -5,6 +5,7 @@
 #include "http/websocket.h"
 #include "push/gateway_event.h"
 #include "push/hub.h"
+#include "push/limits.h"
 #include "push/longpoll.h"
 #include "push/ws.h"
 
@@ -332,6 +333,8 @@ void rg_client_kill(struct rg_client *client)
         rg_ws_side_free(&client->ws);
     else if (client->transport == RG_LONGPOLL)
         rg_longpoll_free(&client->longpoll);
+    if (client->seat != NULL)
+        rg_limits_leave(hub->push->settings.limits, &client->seat);
     /* Whoever called may still look at its state: freed when the hub settles. */
     rg_hub_bury(hub, client);
 }
