@@ -76,6 +76,7 @@ struct rg_hub *rg_hub_new(struct rg_push *push, struct rg_reactor *reactor)
     hub->push = push;
     hub->reactor = reactor;
     hub->index = rg_index_new(push->interest, reactor->id);
+    hub->sessions = rg_sessions_new();
     hub->dispatcher = rg_dispatcher_new(push);
     hub->counters = rg_counters_new(RG_HUB_ROWS);
 
@@ -103,6 +104,7 @@ void rg_hub_free(struct rg_hub **hubp)
     for (size_t i = 0; i < RG_ENC_COUNT; i++)
         rg_msg_unref(&hub->heartbeats[i]);
     rg_index_free(&hub->index);
+    rg_sessions_free(&hub->sessions);
     rg_dispatcher_free(&hub->dispatcher);
     rg_counters_free(&hub->counters);
     rg_slots_done(&hub->clients);
@@ -281,6 +283,13 @@ void rg_hub_drain(struct rg_hub *hub, void (*on_empty)(void *arg), void *arg)
                           "The gateway is shutting down.");
     }
     rg_hub_settle(hub);
+}
+
+void rg_hub_kill_session(struct rg_hub *hub, struct rg_str session)
+{
+    hub->is_delivering = true;
+    rg_sessions_each(hub->sessions, session, rg_client_end_killed);
+    hub->is_delivering = false;
 }
 
 void rg_hub_kill_all(struct rg_hub *hub)

@@ -12,6 +12,7 @@
 #include "http/server.h"
 #include "push/client.h"
 #include "push/dispatch.h"
+#include "push/session.h"
 
 /* Rows of the hub's counters; see hub.c for names and meaning. */
 enum {
@@ -32,6 +33,7 @@ struct rg_hub {
     struct rg_http_server
         *http; /* answers from elsewhere find their exchange here; set by wiring */
     struct rg_index *index;
+    struct rg_sessions *sessions;
     struct rg_dispatcher *dispatcher;
     struct rg_counters *counters;
 
@@ -46,7 +48,7 @@ struct rg_hub {
     uint32_t buried_n, buried_cap;
 
     uint64_t event_number;
-    bool is_delivering;
+    bool is_delivering; /* whoever must end now is doomed: nothing may leave an index */
     bool is_settling;
     bool is_draining;
     void (*on_empty)(void *arg); /* while draining: the last client is gone */
@@ -76,6 +78,10 @@ struct rg_client *rg_hub_find(struct rg_hub *hub, struct rg_client_handle handle
  * gone (maybe before this returns).
  */
 void rg_hub_drain(struct rg_hub *hub, void (*on_empty)(void *arg), void *arg);
+
+/* Ends all clients of a session (client-api.md 13.3). Outside of a batch rg_hub_settle() follows.
+ */
+void rg_hub_kill_session(struct rg_hub *hub, struct rg_str session);
 
 /* Closes all clients at once. */
 void rg_hub_kill_all(struct rg_hub *hub);

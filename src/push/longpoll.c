@@ -158,21 +158,6 @@ static void poll_free(struct poll *poll)
     rg_free(poll);
 }
 
-static void on_idle(struct rg_timer *timer)
-{
-    struct rg_client *client = RG_CONTAINER_OF(timer, struct rg_client, timer);
-    struct rg_hub *hub = client->hub;
-
-    rg_client_end(client, RG_END_EXPIRED, 0, NULL);
-    rg_hub_settle(hub);
-}
-
-static void restart_idle_timer(struct rg_client *client)
-{
-    rg_reactor_set_timer(client->hub->reactor, &client->timer,
-                         client->hub->push->settings.longpoll_idle_ms);
-}
-
 /* The first request of a client (7.1): opens it and says "ok". */
 static void open_client(struct rg_hub *hub, struct poll *poll, struct rg_exchange *exchange)
 {
@@ -186,8 +171,7 @@ static void open_client(struct rg_hub *hub, struct poll *poll, struct rg_exchang
     struct rg_client *client = rg_client_new(hub, RG_LONGPOLL, RG_ENC_JSON, NULL);
     client->longpoll = rg_zalloc(sizeof(*client->longpoll));
     client->longpoll->client = client;
-    client->timer.fn = on_idle;
-    restart_idle_timer(client);
+    rg_client_restart_idle(client);
     poll->client = rg_client_get_handle(client);
     rg_client_greet(client, &set);
 
@@ -279,31 +263,45 @@ static void wait_for_events(struct poll *poll, struct rg_longpoll *lp)
     rg_reactor_set_timer(hub->reactor, &poll->timer, hub->push->settings.longpoll_wait_ms);
 }
 
+/* The client that is polled; also one whose token has expired, for its last event. */
+static struct rg_client *find_client(struct rg_hub *hub, struct rg_client_handle handle)
+{
+    struct rg_client *client = rg_slots_get(&hub->clients, handle.slot, handle.generation);
+
+    if (client == NULL || client->transport != RG_LONGPOLL)
+        return NULL;
+    return client->state == RG_CLIENT_OPEN || client->state == RG_CLIENT_CLOSING ? client : NULL;
+}
+
 static void attach(struct rg_inbox_item *item, void *ctx)
 {
     struct rg_hub *hub = ctx;
     struct poll *poll = RG_CONTAINER_OF(item, struct poll, item);
-    struct rg_client *client = rg_hub_find(hub, poll->client);
+    struct rg_client *client = find_client(hub, poll->client);
 
-    if (client == NULL || client->transport != RG_LONGPOLL) {
+    if (client == NULL) {
         poll->is_gone = true;
         reply(hub, poll);
         return;
     }
-    restart_idle_timer(client);
+    if (client->state == RG_CLIENT_OPEN)
+        rg_client_restart_idle(client);
     uint32_t first = first_after(client->longpoll, rg_buf_str(&poll->last_id));
     if (first == client->longpoll->n) {
         wait_for_events(poll, client->longpoll);
         return;
     }
     fill(poll, client->longpoll, first);
+    if (client->state == RG_CLIENT_CLOSING)
+        rg_client_kill(client);
     reply(hub, poll);
 }
 
-void rg_longpoll_answer(struct rg_client *client)
+bool rg_longpoll_answer(struct rg_client *client)
 {
     struct rg_longpoll *lp = client->longpoll;
     struct rg_hub *hub = client->hub;
+    bool was_answered = false;
 
     for (struct poll *poll = lp->waiting, *next; poll != NULL; poll = next) {
         uint32_t first = first_after(lp, rg_buf_str(&poll->last_id));
@@ -313,9 +311,14 @@ void rg_longpoll_answer(struct rg_client *client)
         unlink_poll(poll);
         fill(poll, lp, first);
         reply(hub, poll);
-        /* The answer may have let another request run that changed the list. */
+        was_answered = true;
+        /* The answer may have let another request run that changed the list, or ended the client.
+         */
+        if (client->state == RG_CLIENT_DEAD)
+            break;
         next = lp->waiting;
     }
+    return was_answered;
 }
 
 void rg_longpoll_free(struct rg_longpoll **longpollp)
