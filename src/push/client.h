@@ -11,6 +11,7 @@
 
 #include "event/index.h"
 #include "net/stream.h"
+#include "push/gzip.h"
 #include "push/outbox.h"
 #include "push/token.h"
 
@@ -73,6 +74,7 @@ struct rg_client {
     };
     uint64_t stalled_since_ms; /* 0: the socket takes what it gets */
     union {
+        struct rg_gzip_total gzip; /* SSE: of the gzip stream, if it is one */
         struct rg_ws_side *ws;
         struct rg_longpoll *longpoll;
     };
@@ -81,6 +83,12 @@ struct rg_client {
 /* A client on stream (taken; NULL for long-polling), open and in the hub's table. */
 struct rg_client *rg_client_new(struct rg_hub *hub, enum rg_transport transport,
                                 enum rg_encoding encoding, struct rg_stream *stream);
+
+/*
+ * The first bytes: the head of the response, as far as it is not out already (it may be empty), and
+ * what the client's encoding begins with. Once, before anything else is sent.
+ */
+void rg_client_begin(struct rg_client *client, struct rg_str head);
 
 /*
  * The first words (client-api.md 4.4): sends rig.connection.create, puts the subscriptions in

@@ -68,7 +68,6 @@ _Static_assert(sizeof(struct delivery) <= sizeof(struct rg_event_link), "a link 
 
 struct rg_hub *rg_hub_new(struct rg_push *push, struct rg_reactor *reactor)
 {
-    static const char sse_heartbeat[] = ": heartbeat\n\n";
     struct rg_hub *hub = rg_zalloc(sizeof(*hub));
     struct rg_buf ping = {0};
 
@@ -78,14 +77,14 @@ struct rg_hub *rg_hub_new(struct rg_push *push, struct rg_reactor *reactor)
     hub->index = rg_index_new(push->interest, reactor->id);
     hub->sessions = rg_sessions_new();
     hub->dispatcher = rg_dispatcher_new(push);
+    hub->compressor = rg_compressor_new(push->settings.compression_min_bytes);
     hub->counters = rg_counters_new(RG_HUB_ROWS);
 
-    hub->heartbeats[RG_ENC_SSE_PLAIN] = rg_msg_from_bytes(sse_heartbeat, sizeof(sse_heartbeat) - 1);
-    rg_buf_addf(&ping, "%zx\r\n%s\r\n", sizeof(sse_heartbeat) - 1, sse_heartbeat);
-    hub->heartbeats[RG_ENC_SSE_CHUNKED] = rg_msg_from_bytes(ping.p, ping.n);
-    rg_buf_clear(&ping);
+    for (enum rg_encoding e = RG_ENC_SSE_CHUNKED; e <= RG_ENC_SSE_GZIP_PLAIN; e++)
+        hub->heartbeats[e] = rg_msg_from_sse(e, RG_STR(": heartbeat\n\n"));
     rg_ws_add_frame(&ping, RG_WS_PING, RG_STR(""), false);
     hub->heartbeats[RG_ENC_WS] = rg_msg_from_bytes(ping.p, ping.n);
+    hub->heartbeats[RG_ENC_WS_DEFLATE] = rg_msg_ref(hub->heartbeats[RG_ENC_WS]);
     rg_buf_done(&ping);
 
     push->hubs[push->hubs_n++] = hub;
@@ -106,6 +105,7 @@ void rg_hub_free(struct rg_hub **hubp)
     rg_index_free(&hub->index);
     rg_sessions_free(&hub->sessions);
     rg_dispatcher_free(&hub->dispatcher);
+    rg_compressor_free(&hub->compressor);
     rg_counters_free(&hub->counters);
     rg_slots_done(&hub->clients);
     rg_free(hub->touched);
@@ -188,7 +188,7 @@ static void fan_out(struct rg_hub *hub, struct rg_event *event, const struct rg_
             continue;
         client->last_event = hub->event_number;
         if (msgs[client->encoding] == NULL)
-            msgs[client->encoding] = rg_msg_from_event(event, client->encoding);
+            msgs[client->encoding] = rg_msg_from_event(event, client->encoding, hub->compressor);
         rg_count(hub->counters, RG_HUB_DELIVERIES + client->transport, 1);
         if (hub->reactor->inbox.is_alone)
             rg_client_put_now(client, msgs[client->encoding]);

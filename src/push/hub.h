@@ -11,6 +11,7 @@
 #include "base/slots.h"
 #include "http/server.h"
 #include "push/client.h"
+#include "push/compression.h"
 #include "push/dispatch.h"
 #include "push/session.h"
 
@@ -35,6 +36,7 @@ struct rg_hub {
     struct rg_index *index;
     struct rg_sessions *sessions;
     struct rg_dispatcher *dispatcher;
+    struct rg_compressor *compressor; /* NULL: compression is off */
     struct rg_counters *counters;
 
     struct rg_slots clients;

@@ -4,6 +4,7 @@
 
 #include "push/answer.h"
 #include "push/client.h"
+#include "push/compression.h"
 #include "push/connect.h"
 #include "push/hub.h"
 
@@ -36,30 +37,132 @@ static void add_data_lines(struct rg_buf *out, struct rg_str json)
     }
 }
 
-struct rg_frame *rg_sse_encode(struct rg_str type, struct rg_str json)
+static void add_event(struct rg_buf *out, struct rg_str type, struct rg_str json)
 {
-    struct rg_buf body = {0};
+    rg_buf_reserve(out, type.n + json.n + 64);
+    add_type_line(out, type);
+    add_data_lines(out, json);
+    rg_buf_add_char(out, '\n');
+}
+
+static struct rg_frame *chunk(struct rg_str body)
+{
     char head[CHUNK_HEAD_MAX + 1];
-
-    rg_buf_reserve(&body, type.n + json.n + 64);
-    add_type_line(&body, type);
-    add_data_lines(&body, json);
-    rg_buf_add_char(&body, '\n');
-
     size_t head_n = (size_t)snprintf(head, sizeof(head), "%zx\r\n", body.n);
     struct rg_frame *frame = rg_frame_new(head_n + body.n + 2);
+
     memcpy(frame->p, head, head_n);
     memcpy(frame->p + head_n, body.p, body.n);
     memcpy(frame->p + head_n + body.n, "\r\n", 2);
     frame->body_at = (uint32_t)head_n;
     frame->body_n = (uint32_t)body.n;
+    return frame;
+}
+
+/* One chunk with a piece of a gzip stream; deflater NULL: stored as it is. */
+static struct rg_frame *gzip_chunk(struct rg_str text, struct rg_deflater *deflater)
+{
+    struct rg_buf piece = {0};
+
+    if (deflater != NULL)
+        rg_gzip_add_deflated(&piece, text, deflater);
+    else
+        rg_gzip_add_stored(&piece, text);
+    struct rg_frame *frame = chunk(rg_buf_str(&piece));
+    frame->sum = rg_gzip_sum(text);
+    rg_buf_done(&piece);
+    return frame;
+}
+
+struct rg_frame *rg_sse_encode(struct rg_str type, struct rg_str json)
+{
+    struct rg_buf body = {0};
+
+    add_event(&body, type, json);
+    struct rg_frame *frame = chunk(rg_buf_str(&body));
     rg_buf_done(&body);
     return frame;
 }
 
-struct rg_frame *rg_sse_encode_event(const struct rg_event *event)
+struct rg_frame *rg_sse_encode_event(const struct rg_event *event, void *arg)
 {
+    (void)arg;
     return rg_sse_encode(rg_event_type(event), rg_event_text(event));
+}
+
+struct rg_frame *rg_sse_encode_gzip(struct rg_str type, struct rg_str json,
+                                    struct rg_deflater *deflater)
+{
+    struct rg_buf body = {0};
+
+    add_event(&body, type, json);
+    struct rg_frame *frame = gzip_chunk(rg_buf_str(&body), deflater);
+    rg_buf_done(&body);
+    return frame;
+}
+
+struct rg_frame *rg_sse_encode_gzip_event(const struct rg_event *event, void *arg)
+{
+    const struct rg_compressor *compressor = arg;
+    bool is_small = event->text_n < compressor->min_bytes;
+
+    return rg_sse_encode_gzip(rg_event_type(event), rg_event_text(event),
+                              is_small ? NULL : compressor->deflater);
+}
+
+static bool is_gzip(enum rg_encoding encoding)
+{
+    return encoding == RG_ENC_SSE_GZIP_CHUNKED || encoding == RG_ENC_SSE_GZIP_PLAIN;
+}
+
+static bool is_chunked(enum rg_encoding encoding)
+{
+    return encoding == RG_ENC_SSE_CHUNKED || encoding == RG_ENC_SSE_GZIP_CHUNKED;
+}
+
+struct rg_frame *rg_sse_wrap(enum rg_encoding encoding, struct rg_str text)
+{
+    return is_gzip(encoding) ? gzip_chunk(text, NULL) : chunk(text);
+}
+
+/* Appends bytes that are a whole chunk where there are chunks. */
+static void add_part(struct rg_buf *out, enum rg_encoding encoding, struct rg_str bytes)
+{
+    if (is_chunked(encoding))
+        rg_buf_addf(out, "%zx\r\n", bytes.n);
+    rg_buf_add_str(out, bytes);
+    if (is_chunked(encoding))
+        rg_buf_add_c(out, "\r\n");
+}
+
+void rg_sse_add_begin(struct rg_buf *out, enum rg_encoding encoding)
+{
+    struct rg_buf header = {0};
+
+    if (!is_gzip(encoding))
+        return;
+    rg_gzip_add_header(&header);
+    add_part(out, encoding, rg_buf_str(&header));
+    rg_buf_done(&header);
+}
+
+void rg_sse_add_end(struct rg_buf *out, enum rg_encoding encoding,
+                    const struct rg_gzip_total *total, bool is_cut)
+{
+    const struct rg_str why = RG_STR(": closed: the client reads too slowly\n\n");
+    struct rg_buf last = {0};
+
+    if (is_gzip(encoding) && is_cut)
+        rg_gzip_add_stored(&last, why);
+    else if (is_gzip(encoding))
+        rg_gzip_add_end(&last, total);
+    else if (is_cut)
+        rg_buf_add_str(&last, why);
+    if (last.n > 0)
+        add_part(out, encoding, rg_buf_str(&last));
+    if (is_chunked(encoding))
+        rg_buf_add_c(out, "0\r\n\r\n");
+    rg_buf_done(&last);
 }
 
 /* ---- the endpoint ---- */
@@ -79,8 +182,7 @@ static void open_stream(struct rg_hub *hub, struct rg_exchange *exchange,
 
     struct rg_client *client = rg_client_new(
         hub, RG_SSE, taken.is_chunked ? RG_ENC_SSE_CHUNKED : RG_ENC_SSE_PLAIN, taken.stream);
-    if (taken.head.n > 0)
-        rg_client_send_bytes(client, taken.head.p, taken.head.n);
+    rg_client_begin(client, rg_buf_str(&taken.head));
     rg_taken_done(&taken);
     rg_client_greet(client, setp);
 }
