@@ -193,7 +193,6 @@ static void stop_shard(struct rg_inbox_item *item, void *ctx)
 
     (void)ctx;
     rg_reactor_assert(&shard->reactor);
-    rg_http_server_close_all(shard->http);
     rg_reactor_stop(&shard->reactor);
 }
 
@@ -219,6 +218,9 @@ static void report_empty(struct shard *shard)
         return;
     shard->is_reported = true;
     rg_reactor_cancel_timer(&shard->reactor, &shard->http_drain);
+    /* From here on nobody brings a token or asks a service: what they are asked through ends soon.
+     */
+    rg_http_server_close_all(shard->http);
     rg_reactor_post(&shard->gateway->control, &shard->report, on_report, 0);
 }
 
@@ -259,7 +261,6 @@ static void cut_shard(struct rg_inbox_item *item, void *ctx)
 
     (void)ctx;
     rg_hub_kill_all(shard->hub);
-    rg_http_server_close_all(shard->http);
     report_empty(shard);
 }
 
