@@ -187,7 +187,9 @@ export class Gateway {
   /** The same gateway for clients that use TLS, with these options of node:tls. */
   overTls(options = {}) {
     const tls = { ALPNProtocols: ['http/1.1'], rejectUnauthorized: 'ca' in options, ...options };
-    return Object.assign(Object.create(this), { scheme: 'https', port: this.httpsPort, tls });
+    return Object.assign(Object.create(this), {
+      scheme: 'https', port: this.httpsPort, internalPort: this.internalHttpsPort, tls,
+    });
   }
 
   get(path, headers) {

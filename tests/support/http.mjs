@@ -21,7 +21,7 @@ export function request({ scheme = 'http', host = '127.0.0.1', port, method = 'G
   headers = {}, body, setHost = true, localAddress, tls }, ms) {
   const answer = new Promise((resolve, reject) => {
     const req = send(
-      scheme, { host, port, method, path, headers, setHost, localAddress, ...tls }, (res) => {
+      tls ? 'https' : scheme, { host, port, method, path, headers, setHost, localAddress, ...tls }, (res) => {
         const chunks = [];
         res.on('data', (chunk) => chunks.push(chunk));
         res.on('error', reject);
