@@ -135,8 +135,9 @@ export class Gateway {
   scheme = 'http';
   port;
   internalPort;
-  httpsPort = null;
+  httpsPort = null;               // null where HTTPS is off
   internalHttpsPort = null;
+  tls = null;                     // options of node:tls where port is the one of HTTPS
   kafkaBootstrap = null;
 
   /**
@@ -183,12 +184,18 @@ export class Gateway {
       { scheme: 'https', port: this.httpsPort, internalPort: this.internalHttpsPort });
   }
 
+  /** The same gateway for clients that use TLS, with these options of node:tls. */
+  overTls(options = {}) {
+    const tls = { ALPNProtocols: ['http/1.1'], rejectUnauthorized: 'ca' in options, ...options };
+    return Object.assign(Object.create(this), { scheme: 'https', port: this.httpsPort, tls });
+  }
+
   get(path, headers) {
     return this.request({ path, headers });
   }
 
   request(options, ms) {
-    return request({ scheme: this.scheme, port: this.port, ...options }, ms);
+    return request({ scheme: this.scheme, port: this.port, tls: this.tls, ...options }, ms);
   }
 
   internal(path, options = {}) {
