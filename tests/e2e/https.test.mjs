@@ -165,8 +165,9 @@ describe('clients over TLS', () => {
     const reloading = await testGateway(t, { env: { ...own.env, LOG_LEVEL: 'info' } });
     const fingerprint = async () => {
       const socket = await handshake(reloading.httpsPort);
+      const shown256 = socket.getPeerCertificate().fingerprint256;
       socket.destroy();
-      return socket.getPeerCertificate().fingerprint256;
+      return shown256;
     };
     const shown = await fingerprint();
     const client = await connect(t, 'sse', reloading.secure, { subscriptions: [LAST] });
