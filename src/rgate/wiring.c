@@ -391,7 +391,7 @@ static void build_control(struct rg_gateway *gateway, const struct rg_dev_option
     gateway->control.ctx = gateway;
     gateway->control_dispatcher = rg_dispatcher_new(gateway->push);
     gateway->internal_publish =
-        (struct rg_publish_endpoint){gateway->push, gateway->control_dispatcher, false};
+        (struct rg_publish_endpoint){gateway->push, gateway->control_dispatcher, false, NULL};
     gateway->health.ready = is_ready;
     gateway->health.ready_arg = gateway;
     gateway->metrics = (struct rg_metrics){gateway->config->metrics_enabled, expose, gateway};
