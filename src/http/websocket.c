@@ -288,9 +288,24 @@ static bool is_key(struct rg_str key)
     return true;
 }
 
+/* An extended CONNECT has neither Upgrade nor a key (RFC 8441 5). */
+static int check_h2_handshake(const struct rg_request *req, struct rg_why *why)
+{
+    if (!rg_str_eq(req->protocol, RG_STR("websocket")))
+        return rg_why_set(why, -400, "", "a WebSocket is opened with CONNECT");
+    if (!rg_str_eq(single_field(req, RG_STR("sec-websocket-version")), RG_STR("13")))
+        return rg_why_set(why, -400, "sec-websocket-version", "the version is not 13");
+    return 0;
+}
+
 int rg_ws_check_handshake(const struct rg_request *req, char accept[RG_WS_ACCEPT_SIZE],
                           struct rg_why *why)
 {
+    if (req->is_h2) {
+        accept[0] = '\0';
+        return check_h2_handshake(req, why);
+    }
+
     /* In HTTP/1.0 there is no Upgrade (RFC 9110 7.8). */
     if (req->minor < 1 || !rg_request_has_token(req, RG_STR("connection"), RG_STR("upgrade")) ||
         !rg_request_has_token(req, RG_STR("upgrade"), RG_STR("websocket")))

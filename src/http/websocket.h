@@ -84,6 +84,9 @@ int rg_ws_parse_close(struct rg_str payload, unsigned *ret_code, struct rg_str *
  * upgrade request at all; -400 if it is one with a bad version, key or list of
  * extensions. On 0, accept receives the
  * value for Sec-WebSocket-Accept and a NUL (28 + 1 bytes). Versions 13, 8 and 7 are accepted.
+ *
+ * Over HTTP/2 (RFC 8441) there is no upgrade and no key: -400 for what is no extended CONNECT, or
+ * for a version that is not 13; accept is "" then, and the answer is 200.
  */
 #define RG_WS_ACCEPT_SIZE 29
 int rg_ws_check_handshake(const struct rg_request *req, char accept[RG_WS_ACCEPT_SIZE],

@@ -1,18 +1,27 @@
 #include "push/client.h"
 
+#include "auth/blacklist.h"
+#include "auth/claims.h"
 #include "base/alloc.h"
+#include "base/clock.h"
 #include "base/log.h"
 #include "http/websocket.h"
 #include "push/gateway_event.h"
 #include "push/hub.h"
+#include "push/limits.h"
 #include "push/longpoll.h"
+#include "push/session.h"
 #include "push/sse.h"
 #include "push/ws.h"
 
-#define MAX_IOV          64
-#define CLOSE_TIMEOUT_MS 3000 /* for the peer's part of a WebSocket closing handshake */
+#define MAX_IOV 64
+#define CLOSE_TIMEOUT_MS                                                                           \
+    3000 /* for the peer's part of a WebSocket closing handshake; a last poll */
+#define WS_TOKEN_EXPIRED 4401 /* of the codes for private use (RFC 6455 7.4.2): HTTP's 401 */
 
 static const char shutting_down[] = "The gateway is shutting down.";
+static const char session_killed[] = "Session killed.";
+static const char session_expired[] = "rig.session_expired";
 
 static const char *const transport_names[] = {"sse", "ws", "longpolling"};
 
@@ -20,12 +29,21 @@ static const char *const end_names[] = {"peer",     "peer_close", "slow",       
                                         "protocol", "policy",     "refused",      "shutdown",
                                         "expired",  "killed",     "token_expired"};
 
-/* ---- timer: heartbeats and the write deadline ---- */
+/* ---- timer: heartbeats, the write deadline, the end of a token, no polls any more ---- */
+
+static uint64_t expiry_due_ms(const struct rg_client *client)
+{
+    return client->bond != NULL ? rg_expiry_due_ms(&client->bond->expiry) : UINT64_MAX;
+}
 
 static void set_timer(struct rg_client *client)
 {
-    uint64_t deadline = client->state == RG_CLIENT_OPEN ? client->heartbeat_at_ms : UINT64_MAX;
+    uint64_t deadline = UINT64_MAX;
 
+    if (client->state == RG_CLIENT_OPEN) {
+        uint64_t expiry = expiry_due_ms(client);
+        deadline = client->heartbeat_at_ms < expiry ? client->heartbeat_at_ms : expiry;
+    }
     if (client->stalled_since_ms != 0) {
         uint64_t cut = client->stalled_since_ms + client->hub->push->settings.write_timeout_ms;
         deadline = cut < deadline ? cut : deadline;
@@ -49,6 +67,22 @@ static void beat(struct rg_client *client, uint64_t now)
         rg_client_put(client, rg_hub_heartbeat(client->hub, client->encoding));
 }
 
+static void on_expiry_due(struct rg_client *client, uint64_t now)
+{
+    struct rg_expiry *expiry = &client->bond->expiry;
+    struct rg_buf data = {0};
+
+    if (now >= expiry->at_ms) {
+        rg_client_end(client, RG_END_TOKEN, WS_TOKEN_EXPIRED, session_expired);
+        return;
+    }
+    rg_expiry_add_warning(expiry, now, &data);
+    expiry->warn_at_ms = UINT64_MAX;
+    set_timer(client);
+    rg_client_send_gateway_event(client, "rig.session_expiring", rg_buf_str(&data));
+    rg_buf_done(&data);
+}
+
 static void on_timer(struct rg_timer *timer)
 {
     struct rg_client *client = RG_CONTAINER_OF(timer, struct rg_client, timer);
@@ -60,11 +94,22 @@ static void on_timer(struct rg_timer *timer)
     else if (client->stalled_since_ms != 0 &&
              now >= client->stalled_since_ms + hub->push->settings.write_timeout_ms)
         rg_client_end(client, RG_END_STALLED, 1008, "The client does not read.");
+    else if (now >= expiry_due_ms(client))
+        on_expiry_due(client, now);
+    else if (client->transport == RG_LONGPOLL && now >= client->idle_at_ms)
+        rg_client_end(client, RG_END_EXPIRED, 0, NULL);
     else if (now >= client->heartbeat_at_ms)
         beat(client, now);
     else
         set_timer(client);
     rg_hub_settle(hub);
+}
+
+void rg_client_restart_idle(struct rg_client *client)
+{
+    client->idle_at_ms =
+        client->hub->reactor->now_ms + client->hub->push->settings.longpoll_idle_ms;
+    set_timer(client);
 }
 
 /* ---- what the socket says ---- */
@@ -117,9 +162,9 @@ struct rg_client *rg_client_new(struct rg_hub *hub, enum rg_transport transport,
     client->transport = (unsigned char)transport;
     client->encoding = (unsigned char)encoding;
     client->stream = stream;
+    client->timer.fn = on_timer;
     rg_hub_join(hub, client);
     if (stream != NULL) {
-        client->timer.fn = on_timer;
         client->heartbeat_at_ms = hub->reactor->now_ms + hub->push->settings.heartbeat_ms;
         set_timer(client);
         rg_stream_adopt(stream, &client_events, client);
@@ -306,7 +351,9 @@ void rg_client_flush(struct rg_client *client)
     if (client->state == RG_CLIENT_DEAD)
         return;
     if (client->transport == RG_LONGPOLL) {
-        rg_longpoll_answer(client);
+        bool was_answered = rg_longpoll_answer(client);
+        if (was_answered && client->state == RG_CLIENT_CLOSING)
+            rg_client_kill(client);
         return;
     }
     while (client->outbox.n > 0) {
@@ -339,6 +386,10 @@ static void leave(struct rg_client *client)
     struct rg_hub *hub = client->hub;
 
     rg_index_leave(hub->index, &client->subscriber);
+    if (client->bond != NULL)
+        rg_sessions_leave(hub->sessions, client->bond);
+    rg_free(client->bond);
+    client->bond = NULL;
     rg_count(hub->counters, RG_HUB_SUBSCRIPTIONS, -(int64_t)client->subscriptions_n);
     client->subscriptions_n = 0;
 }
@@ -359,6 +410,8 @@ void rg_client_kill(struct rg_client *client)
         rg_ws_side_free(&client->ws);
     else if (client->transport == RG_LONGPOLL)
         rg_longpoll_free(&client->longpoll);
+    if (client->seat != NULL)
+        rg_limits_leave(hub->push->settings.limits, &client->seat);
     /* Whoever called may still look at its state: freed when the hub settles. */
     rg_hub_bury(hub, client);
 }
@@ -391,6 +444,16 @@ static void log_end(const struct rg_client *client)
               RG_FU("queued", client->outbox.bytes));
 }
 
+/* The event that says why the client ends; NULL: none does. */
+static const char *last_event(const struct rg_client *client)
+{
+    if (client->end == RG_END_TOKEN && client->transport != RG_WS)
+        return session_expired;
+    if (client->end == RG_END_KILLED && client->transport == RG_SSE)
+        return "rig.session_killed";
+    return NULL;
+}
+
 void rg_client_end(struct rg_client *client, enum rg_end end, unsigned code, const char *reason)
 {
     struct rg_hub *hub = client->hub;
@@ -398,7 +461,9 @@ void rg_client_end(struct rg_client *client, enum rg_end end, unsigned code, con
     if (client->state == RG_CLIENT_DEAD || client->state == RG_CLIENT_DOOMED)
         return;
     if (client->state == RG_CLIENT_CLOSING) {
-        if (end == RG_END_PEER || end == RG_END_PEER_CLOSE)
+        /* A poll that may or may not come to fetch the last event holds no shutdown up. */
+        if (end == RG_END_PEER || end == RG_END_PEER_CLOSE ||
+            (end == RG_END_SHUTDOWN && client->transport == RG_LONGPOLL))
             rg_client_kill(client);
         return;
     }
@@ -409,14 +474,24 @@ void rg_client_end(struct rg_client *client, enum rg_end end, unsigned code, con
         rg_hub_doom(hub, client, code, reason);
         return;
     }
+    const char *type = last_event(client);
+    if (type != NULL)
+        rg_client_send_gateway_event(client, type, (struct rg_str){0});
+    /* No room for it: the client has ended meanwhile, as a slow one. */
+    if (client->state != RG_CLIENT_OPEN)
+        return;
     log_end(client);
     rg_count(hub->counters, RG_HUB_ENDS + (size_t)end, 1);
-    if (end == RG_END_PEER || client->transport == RG_LONGPOLL) {
+    if (end == RG_END_PEER || (client->transport == RG_LONGPOLL && end != RG_END_TOKEN)) {
         rg_client_kill(client);
         return;
     }
     leave(client);
     client->state = RG_CLIENT_CLOSING;
+    if (client->transport == RG_LONGPOLL) {
+        set_timer(client);
+        return;
+    }
     if (end == RG_END_SLOW || end == RG_END_STALLED)
         rg_outbox_truncate(&client->outbox);
     say_goodbye(client, code, reason);
@@ -424,8 +499,48 @@ void rg_client_end(struct rg_client *client, enum rg_end end, unsigned code, con
     rg_client_flush(client);
 }
 
+void rg_client_end_killed(struct rg_client *client)
+{
+    rg_client_end(client, RG_END_KILLED, 1000, session_killed);
+}
+
+/* ---- what a token means for an open client ---- */
+
+static struct rg_bond *get_bond(struct rg_client *client)
+{
+    if (client->bond == NULL)
+        client->bond = rg_zalloc(sizeof(*client->bond));
+    return client->bond;
+}
+
+static void bind_session(struct rg_client *client, struct rg_str session)
+{
+    struct rg_hub *hub = client->hub;
+    struct rg_blacklist *blacklist = hub->push->settings.blacklist;
+
+    if (rg_sessions_join(hub->sessions, get_bond(client), client, session) < 0)
+        rg_client_end(client, RG_END_POLICY, 1008, "Too many sessions.");
+    /* A ban that came after the token was checked found no client of its session here: it is seen
+     * now. One that comes later finds it. */
+    else if (blacklist != NULL && rg_blacklist_has(blacklist, session))
+        rg_client_end_killed(client);
+}
+
+static void bind_expiry(struct rg_client *client, int64_t exp_s)
+{
+    const struct rg_hub *hub = client->hub;
+
+    if (rg_expiry_extend(&get_bond(client)->expiry, exp_s, rg_clock_wall_us(), hub->reactor->now_ms,
+                         hub->push->settings.expiry_warning_ms))
+        set_timer(client);
+}
+
 void rg_client_bind(struct rg_client *client, const struct rg_claims *claims)
 {
-    (void)client;
-    (void)claims;
+    if (client->state != RG_CLIENT_OPEN)
+        return;
+    if (client->hub->push->settings.expiry_closes)
+        bind_expiry(client, claims->exp_s);
+    if (claims->session.n > 0)
+        bind_session(client, claims->session);
 }

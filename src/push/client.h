@@ -15,6 +15,7 @@
 #include "push/outbox.h"
 #include "push/token.h"
 
+struct rg_bond;
 struct rg_claims;
 struct rg_hub;
 struct rg_seat;
@@ -51,6 +52,19 @@ enum rg_end {
     RG_ENDS
 };
 
+/* Why a client is not let in; each but the first is a label of rgate_refused_connects_total. */
+enum rg_refusal {
+    RG_ADMITTED,
+    RG_REFUSED_QUERY,         /* 400: the query string is malformed */
+    RG_REFUSED_ORIGIN,        /* 403: of a page whose origin is not in ORIGINS */
+    RG_REFUSED_TOKEN,         /* 400: its token or ticket is not valid */
+    RG_REFUSED_SUBSCRIPTIONS, /* 400: they are not acceptable */
+    RG_REFUSED_CHECK,         /* 400: SUBSCRIPTION_CHECK says no */
+    RG_REFUSED_LIMIT,         /* 429: there is no room; limits.h says which */
+    RG_REFUSED_DRAINING,      /* 503: the gateway stops before it was decided */
+    RG_REFUSALS
+};
+
 struct rg_client {
     struct rg_subscriber subscriber; /* in the hub's index */
     uint64_t last_event;             /* number of the last event it got: never twice */
@@ -58,6 +72,7 @@ struct rg_client {
     struct rg_outbox outbox;
     struct rg_hub *hub;
     struct rg_seat *seat; /* against MAX_CLIENTS and the like; may be NULL; given up at the end */
+    struct rg_bond *bond; /* what its tokens mean for it; NULL: nothing */
     uint32_t slot;        /* in the hub's table */
     uint32_t touched_at;  /* in the hub's list of clients to flush, plus one; 0: not there */
     uint32_t subscriptions_n;
@@ -65,8 +80,11 @@ struct rg_client {
     unsigned char encoding;  /* enum rg_encoding */
     unsigned char state;     /* enum rg_client_state */
     unsigned char end;       /* enum rg_end, once it ends */
-    struct rg_timer timer;   /* heartbeat, or write deadline, whichever is next */
-    uint64_t heartbeat_at_ms;
+    struct rg_timer timer;   /* the next of what follows, or of the bond */
+    union {
+        uint64_t heartbeat_at_ms;
+        uint64_t idle_at_ms; /* long-polling: it ends if it has not polled by then */
+    };
     uint64_t stalled_since_ms; /* 0: the socket takes what it gets */
     union {
         struct rg_gzip_total gzip; /* SSE: of the gzip stream, if it is one */
@@ -115,15 +133,23 @@ void rg_client_send_bytes(struct rg_client *client, const char *p, size_t n);
 /* Sends a gateway event; data is JSON, or p == NULL. */
 void rg_client_send_gateway_event(struct rg_client *client, const char *type, struct rg_str data);
 
-/* Writes what the socket takes. May end the client. */
+/* Writes what the socket takes, or answers polls. May end the client. */
 void rg_client_flush(struct rg_client *client);
+
+/* A long-polling client has begun, or has polled: LONGPOLL_IDLE_TIMEOUT counts from now. */
+void rg_client_restart_idle(struct rg_client *client);
 
 /*
  * Ends the client, whatever its state: logs and counts why, leaves the index, says goodbye where
- * the transport has a way to (a WebSocket close frame with code and reason; code 0: without),
- * closes. For SSE and long-polling code and reason are not used.
+ * the transport has a way to (a WebSocket close frame with code and reason; code 0: without; an
+ * event rig.session_killed or rig.session_expired), closes. For SSE and long-polling code and
+ * reason are not used. A long-polling client whose token has expired stays for a moment, so that
+ * its next poll can fetch the event.
  */
 void rg_client_end(struct rg_client *client, enum rg_end end, unsigned code, const char *reason);
+
+/* The same because the client's session was banned (client-api.md 13.3). */
+void rg_client_end_killed(struct rg_client *client);
 
 /* Closes at once, without a goodbye. */
 void rg_client_kill(struct rg_client *client);
@@ -131,7 +157,8 @@ void rg_client_kill(struct rg_client *client);
 /*
  * Ties the client to the session of claims (13.2), if they name one; it may belong to several. A
  * session that is banned already ends the client at once. With JWT_EXPIRY_CLOSES the client also
- * ends when claims expire, unless bound to later ones before; a warning event comes first.
+ * ends when claims expire, unless bound to later ones before; a warning event comes first. Once the
+ * head is out and the transport's side is there, before rg_client_greet(); or later.
  */
 void rg_client_bind(struct rg_client *client, const struct rg_claims *claims);
 

@@ -21,6 +21,11 @@
     [RG_HUB_ENDS + (end)] = {"rgate_disconnects_total", "counter", "reason=\"" label "\"",         \
                              "Connections that ended, by reason."}
 
+#define BY_REFUSAL(refusal, label)                                                                 \
+    [RG_HUB_REFUSALS + (refusal)] = {"rgate_refused_connects_total", "counter",                    \
+                                     "reason=\"" label "\"",                                       \
+                                     "Clients that were not let in, by reason."}
+
 const struct rg_counter_row rg_hub_counter_rows[RG_HUB_ROWS] = {
     BY_TRANSPORT(RG_HUB_CLIENTS, "rgate_connections", "gauge", "Open client connections."),
     BY_TRANSPORT(RG_HUB_CONNECTS, "rgate_connects_total", "counter", "Client connections opened."),
@@ -37,6 +42,13 @@ const struct rg_counter_row rg_hub_counter_rows[RG_HUB_ROWS] = {
     BY_END(RG_END_EXPIRED, "expired"),
     BY_END(RG_END_KILLED, "killed"),
     BY_END(RG_END_TOKEN, "token_expired"),
+    BY_REFUSAL(RG_REFUSED_QUERY, "query"),
+    BY_REFUSAL(RG_REFUSED_ORIGIN, "origin"),
+    BY_REFUSAL(RG_REFUSED_TOKEN, "token"),
+    BY_REFUSAL(RG_REFUSED_SUBSCRIPTIONS, "subscriptions"),
+    BY_REFUSAL(RG_REFUSED_CHECK, "check"),
+    BY_REFUSAL(RG_REFUSED_LIMIT, "limit"),
+    BY_REFUSAL(RG_REFUSED_DRAINING, "draining"),
     [RG_HUB_SUBSCRIPTIONS] = {"rig_subscriptions_total", "gauge", NULL, "Current subscriptions."},
     [RG_HUB_EVENTS] = {"rgate_events_fanned_out_total", "counter", NULL,
                        "Events taken from an inbox, once per reactor that wanted them."},
@@ -75,6 +87,7 @@ struct rg_hub *rg_hub_new(struct rg_push *push, struct rg_reactor *reactor)
     hub->push = push;
     hub->reactor = reactor;
     hub->index = rg_index_new(push->interest, reactor->id);
+    hub->sessions = rg_sessions_new();
     hub->dispatcher = rg_dispatcher_new(push);
     hub->compressor = rg_compressor_new(push->settings.compression_min_bytes);
     hub->counters = rg_counters_new(RG_HUB_ROWS);
@@ -98,10 +111,11 @@ void rg_hub_free(struct rg_hub **hubp)
         return;
     *hubp = NULL;
     rg_hub_settle(hub);
-    rg_assert(hub->clients_n == 0);
+    rg_assert(hub->clients_n == 0 && hub->questions_n == 0);
     for (size_t i = 0; i < RG_ENC_COUNT; i++)
         rg_msg_unref(&hub->heartbeats[i]);
     rg_index_free(&hub->index);
+    rg_sessions_free(&hub->sessions);
     rg_dispatcher_free(&hub->dispatcher);
     rg_compressor_free(&hub->compressor);
     rg_counters_free(&hub->counters);
@@ -281,6 +295,13 @@ void rg_hub_drain(struct rg_hub *hub, void (*on_empty)(void *arg), void *arg)
                           "The gateway is shutting down.");
     }
     rg_hub_settle(hub);
+}
+
+void rg_hub_kill_session(struct rg_hub *hub, struct rg_str session)
+{
+    hub->is_delivering = true;
+    rg_sessions_each(hub->sessions, session, rg_client_end_killed);
+    hub->is_delivering = false;
 }
 
 void rg_hub_kill_all(struct rg_hub *hub)

@@ -13,6 +13,7 @@
 #include "push/client.h"
 #include "push/compression.h"
 #include "push/dispatch.h"
+#include "push/session.h"
 
 /* Rows of the hub's counters; see hub.c for names and meaning. */
 enum {
@@ -20,7 +21,8 @@ enum {
     RG_HUB_CONNECTS = RG_HUB_CLIENTS + RG_TRANSPORTS,    /* + enum rg_transport */
     RG_HUB_DELIVERIES = RG_HUB_CONNECTS + RG_TRANSPORTS, /* + enum rg_transport */
     RG_HUB_ENDS = RG_HUB_DELIVERIES + RG_TRANSPORTS,     /* + enum rg_end */
-    RG_HUB_SUBSCRIPTIONS = RG_HUB_ENDS + RG_ENDS,
+    RG_HUB_REFUSALS = RG_HUB_ENDS + RG_ENDS - 1, /* + enum rg_refusal, which counts from 1 */
+    RG_HUB_SUBSCRIPTIONS = RG_HUB_REFUSALS + RG_REFUSALS,
     RG_HUB_EVENTS,
     RG_HUB_WRITES,
     RG_HUB_ROWS
@@ -33,6 +35,7 @@ struct rg_hub {
     struct rg_http_server
         *http; /* answers from elsewhere find their exchange here; set by wiring */
     struct rg_index *index;
+    struct rg_sessions *sessions;
     struct rg_dispatcher *dispatcher;
     struct rg_compressor *compressor; /* NULL: compression is off */
     struct rg_counters *counters;
@@ -48,7 +51,8 @@ struct rg_hub {
     uint32_t buried_n, buried_cap;
 
     uint64_t event_number;
-    bool is_delivering;
+    size_t questions_n; /* open ones; see question.h */
+    bool is_delivering; /* whoever must end now is doomed: nothing may leave an index */
     bool is_settling;
     bool is_draining;
     void (*on_empty)(void *arg); /* while draining: the last client is gone */
@@ -78,6 +82,10 @@ struct rg_client *rg_hub_find(struct rg_hub *hub, struct rg_client_handle handle
  * gone (maybe before this returns).
  */
 void rg_hub_drain(struct rg_hub *hub, void (*on_empty)(void *arg), void *arg);
+
+/* Ends all clients of a session (client-api.md 13.3). Outside of a batch rg_hub_settle() follows.
+ */
+void rg_hub_kill_session(struct rg_hub *hub, struct rg_str session);
 
 /* Closes all clients at once. */
 void rg_hub_kill_all(struct rg_hub *hub);

@@ -6,7 +6,7 @@
  *   A: finish()  ◀──post──  B: reply()     an event, the time-out, or the client's end
  *
  * Where A is B the steps call each other directly. A poll for a client that is gone comes back as
- * such, and A opens a new client from the query that the poll has kept.
+ * such, and A admits a new client with what the poll has kept of its request.
  */
 #include "push/longpoll.h"
 
@@ -14,17 +14,16 @@
 #include "event/json.h"
 #include "http/cookie.h"
 #include "http/query.h"
-#include "push/answer.h"
-#include "push/client.h"
-#include "push/connect.h"
-#include "push/hub.h"
+#include "push/admission.h"
 
 struct poll {
     struct rg_inbox_item item; /* while it travels */
     struct rg_exchange_handle exchange;
     struct rg_client_handle client;
     struct rg_answer answer;
-    struct rg_buf query;   /* for a new client, should this one be gone */
+    struct rg_buf query;  /* this and the next two for a new client, should this one be gone */
+    struct rg_buf cookie; /* the token in it */
+    bool is_foreign;
     struct rg_buf last_id; /* what the requester knows already */
     struct rg_buf body;    /* the answer */
     struct rg_buf new_id;
@@ -152,50 +151,63 @@ static void respond(struct poll *poll, struct rg_exchange *exchange, struct rg_h
 static void poll_free(struct poll *poll)
 {
     rg_buf_done(&poll->query);
+    rg_buf_done(&poll->cookie);
     rg_buf_done(&poll->last_id);
     rg_buf_done(&poll->body);
     rg_buf_done(&poll->new_id);
     rg_free(poll);
 }
 
-static void on_idle(struct rg_timer *timer)
+/* The first request of a client (7.1), until it is decided. */
+struct opening {
+    struct rg_admission admission;
+    struct poll *poll;
+};
+
+/* Opens the client and says "ok". */
+static void open_client(struct opening *opening, struct rg_exchange *exchange)
 {
-    struct rg_client *client = RG_CONTAINER_OF(timer, struct rg_client, timer);
-    struct rg_hub *hub = client->hub;
-
-    rg_client_end(client, RG_END_EXPIRED, 0, NULL);
-    rg_hub_settle(hub);
-}
-
-static void restart_idle_timer(struct rg_client *client)
-{
-    rg_reactor_set_timer(client->hub->reactor, &client->timer,
-                         client->hub->push->settings.longpoll_idle_ms);
-}
-
-/* The first request of a client (7.1): opens it and says "ok". */
-static void open_client(struct rg_hub *hub, struct poll *poll, struct rg_exchange *exchange)
-{
-    struct rg_subscription_set *set = NULL;
-    struct rg_why why = {0};
-
-    if (rg_connect_parse_query(hub, rg_buf_str(&poll->query), true, &set, &why) < 0) {
-        rg_answer_text(&poll->answer, exchange, 400, why.text);
-        return;
-    }
+    struct rg_admission *admission = &opening->admission;
+    struct rg_hub *hub = admission->hub;
+    struct poll *poll = opening->poll;
     struct rg_client *client = rg_client_new(hub, RG_LONGPOLL, RG_ENC_JSON, NULL);
+
     client->longpoll = rg_zalloc(sizeof(*client->longpoll));
     client->longpoll->client = client;
-    client->timer.fn = on_idle;
-    restart_idle_timer(client);
+    rg_client_restart_idle(client);
     poll->client = rg_client_get_handle(client);
-    rg_client_greet(client, &set);
+    rg_admission_let_in(admission, client);
 
     rg_buf_clear(&poll->body);
     rg_buf_add_c(&poll->body, "\"ok\"");
     rg_buf_clear(&poll->new_id);
     rg_buf_add_c(&poll->new_id, "first_event");
     respond(poll, exchange, hub);
+}
+
+static void decided(struct rg_admission *admission, struct rg_exchange *exchange)
+{
+    struct opening *opening = RG_CONTAINER_OF(admission, struct opening, admission);
+
+    if (exchange != NULL && admission->refusal != RG_ADMITTED)
+        rg_admission_refuse(admission, exchange);
+    else if (exchange != NULL)
+        open_client(opening, exchange);
+    rg_admission_done(admission);
+    poll_free(opening->poll);
+    rg_free(opening);
+}
+
+/* Takes the poll. */
+static void admit(struct rg_hub *hub, struct poll *poll, struct rg_exchange *exchange)
+{
+    const struct rg_applicant applicant = {rg_buf_str(&poll->query), rg_buf_str(&poll->cookie),
+                                           poll->is_foreign};
+    struct opening *opening = rg_zalloc(sizeof(*opening));
+
+    opening->poll = poll;
+    opening->admission.answer = poll->answer;
+    rg_admission_begin(&opening->admission, hub, RG_LONGPOLL, &applicant, exchange, decided);
 }
 
 static void finish(struct rg_inbox_item *item, void *ctx)
@@ -205,11 +217,13 @@ static void finish(struct rg_inbox_item *item, void *ctx)
     struct rg_exchange *exchange = rg_http_server_find(hub->http, poll->exchange);
 
     /* A requester that has gone asks again, with the same last id. */
-    if (exchange != NULL && poll->is_gone)
-        open_client(hub, poll, exchange);
-    else if (exchange != NULL)
-        respond(poll, exchange, hub);
-    poll_free(poll);
+    if (exchange != NULL && poll->is_gone) {
+        admit(hub, poll, exchange);
+    } else {
+        if (exchange != NULL)
+            respond(poll, exchange, hub);
+        poll_free(poll);
+    }
     rg_hub_settle(hub);
 }
 
@@ -279,31 +293,45 @@ static void wait_for_events(struct poll *poll, struct rg_longpoll *lp)
     rg_reactor_set_timer(hub->reactor, &poll->timer, hub->push->settings.longpoll_wait_ms);
 }
 
+/* The client that is polled; also one whose token has expired, for its last event. */
+static struct rg_client *find_client(struct rg_hub *hub, struct rg_client_handle handle)
+{
+    struct rg_client *client = rg_slots_get(&hub->clients, handle.slot, handle.generation);
+
+    if (client == NULL || client->transport != RG_LONGPOLL)
+        return NULL;
+    return client->state == RG_CLIENT_OPEN || client->state == RG_CLIENT_CLOSING ? client : NULL;
+}
+
 static void attach(struct rg_inbox_item *item, void *ctx)
 {
     struct rg_hub *hub = ctx;
     struct poll *poll = RG_CONTAINER_OF(item, struct poll, item);
-    struct rg_client *client = rg_hub_find(hub, poll->client);
+    struct rg_client *client = find_client(hub, poll->client);
 
-    if (client == NULL || client->transport != RG_LONGPOLL) {
+    if (client == NULL) {
         poll->is_gone = true;
         reply(hub, poll);
         return;
     }
-    restart_idle_timer(client);
+    if (client->state == RG_CLIENT_OPEN)
+        rg_client_restart_idle(client);
     uint32_t first = first_after(client->longpoll, rg_buf_str(&poll->last_id));
     if (first == client->longpoll->n) {
         wait_for_events(poll, client->longpoll);
         return;
     }
     fill(poll, client->longpoll, first);
+    if (client->state == RG_CLIENT_CLOSING)
+        rg_client_kill(client);
     reply(hub, poll);
 }
 
-void rg_longpoll_answer(struct rg_client *client)
+bool rg_longpoll_answer(struct rg_client *client)
 {
     struct rg_longpoll *lp = client->longpoll;
     struct rg_hub *hub = client->hub;
+    bool was_answered = false;
 
     for (struct poll *poll = lp->waiting, *next; poll != NULL; poll = next) {
         uint32_t first = first_after(lp, rg_buf_str(&poll->last_id));
@@ -313,9 +341,14 @@ void rg_longpoll_answer(struct rg_client *client)
         unlink_poll(poll);
         fill(poll, lp, first);
         reply(hub, poll);
-        /* The answer may have let another request run that changed the list. */
+        was_answered = true;
+        /* The answer may have let another request run that changed the list, or ended the client.
+         */
+        if (client->state == RG_CLIENT_DEAD)
+            break;
         next = lp->waiting;
     }
+    return was_answered;
 }
 
 void rg_longpoll_free(struct rg_longpoll **longpollp)
@@ -344,6 +377,7 @@ void rg_longpoll_handle(void *arg, struct rg_exchange *exchange)
 {
     struct rg_hub *hub = arg;
     const struct rg_request *req = rg_exchange_request(exchange);
+    const struct rg_applicant applicant = rg_applicant_of(hub->push, req);
     struct rg_str token = rg_cookie_get(req, RG_STR("connection_token"));
     struct rg_str last_id = rg_cookie_get(req, RG_STR("last_event_id"));
     struct poll *poll = rg_zalloc(sizeof(*poll));
@@ -356,7 +390,9 @@ void rg_longpoll_handle(void *arg, struct rg_exchange *exchange)
         return;
     }
     poll->exchange = rg_exchange_get_handle(exchange);
-    rg_buf_add_str(&poll->query, req->query);
+    rg_buf_add_str(&poll->query, applicant.query);
+    rg_buf_add_str(&poll->cookie, applicant.cookie);
+    poll->is_foreign = applicant.is_foreign;
     read_id_cookie(last_id, &poll->last_id);
     if (token.p == NULL || rg_token_read(hub->push, token, &poll->client) < 0) {
         poll->is_gone = true;

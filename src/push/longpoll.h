@@ -23,8 +23,8 @@ void rg_longpoll_handle(void *arg, struct rg_exchange *exchange);
 /* Keeps an event for the client; the oldest goes if there are too many. */
 void rg_longpoll_put(struct rg_client *client, struct rg_msg *msg);
 
-/* Answers the polls that wait, if there is something new. */
-void rg_longpoll_answer(struct rg_client *client);
+/* Answers the polls that wait, if there is something new. True if there was one. */
+bool rg_longpoll_answer(struct rg_client *client);
 
 /* Answers waiting polls with what there is and frees. */
 void rg_longpoll_free(struct rg_longpoll **longpollp);

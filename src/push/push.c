@@ -52,8 +52,27 @@ size_t rg_push_clients(const struct rg_push *push)
     return n;
 }
 
+/* A ban on its way to one hub. */
+struct kill {
+    struct rg_inbox_item item;
+    size_t n;
+    char session[];
+};
+
+static void kill_session(struct rg_inbox_item *item, void *ctx)
+{
+    struct kill *kill = RG_CONTAINER_OF(item, struct kill, item);
+
+    rg_hub_kill_session(ctx, rg_str_n(kill->session, kill->n));
+    rg_free(kill);
+}
+
 void rg_push_kill_session(struct rg_push *push, struct rg_str session)
 {
-    (void)push;
-    (void)session;
+    for (unsigned i = 0; i < push->hubs_n; i++) {
+        struct kill *kill = rg_alloc(sizeof(*kill) + session.n);
+        kill->n = session.n;
+        memcpy(kill->session, session.p, session.n);
+        rg_reactor_post(push->hubs[i]->reactor, &kill->item, kill_session, 0);
+    }
 }

@@ -1,17 +1,25 @@
 // HTTP requests: well-formed ones through node:http, all others byte by byte.
 import http from 'node:http';
+import https from 'node:https';
 import net from 'node:net';
 import { deferred, within } from './wait.mjs';
 
+/** What node asks with; where it is https, any certificate will do. */
+export function send(scheme, options, onResponse) {
+  return scheme === 'https'
+    ? https.request({ agent: false, rejectUnauthorized: false, ...options }, onResponse)
+    : http.request({ agent: false, ...options }, onResponse);
+}
+
 /**
- * One request on a connection of its own.
+ * One request on a connection of its own, from localAddress if that is given.
  * Returns { status, headers, text, json() }.
  */
-export function request({ host = '127.0.0.1', port, method = 'GET', path = '/', headers = {},
-  body, setHost = true }, ms) {
+export function request({ scheme = 'http', host = '127.0.0.1', port, method = 'GET', path = '/',
+  headers = {}, body, setHost = true, localAddress }, ms) {
   const answer = new Promise((resolve, reject) => {
-    const req = http.request(
-      { host, port, method, path, headers, agent: false, setHost }, (res) => {
+    const req = send(
+      scheme, { host, port, method, path, headers, setHost, localAddress }, (res) => {
         const chunks = [];
         res.on('data', (chunk) => chunks.push(chunk));
         res.on('error', reject);

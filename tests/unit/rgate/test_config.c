@@ -86,7 +86,9 @@ static void nothing_set_gives_the_documented_defaults(void **state)
     assert_false(rg_kafka_is_on(&config->kafka));
     assert_non_null(config->extractors);
     assert_int_equal(rg_extractors_count(config->extractors), 0);
-    assert_int_equal(config->warnings.n, 0);
+    assert_int_equal(config->max_connections_per_minute, 5000);
+    assert_string_equal(config->jwt_alg, "HS256");
+    assert_false(config->jwt_expiry_closes);
 }
 
 static void ports_are_taken_as_given_and_zero_is_one(void **state)
@@ -217,20 +219,79 @@ static void retired_names_have_no_effect_and_one_warning_each(void **state)
     assert_lacks(&config->warnings, "KAFKA_ENABLED");
 }
 
-static void checks_that_cannot_be_made_are_refused(void **state)
+#define SECRET "a secret that nobody guesses, of 40 bytes"
+
+static void a_check_is_a_word_or_a_url(void **state)
 {
     RG_CLEANUP(rg_config_free)
     struct rg_config *config =
-        load(VARIABLES("SUBSCRIPTION_CHECK", "NO_CHECK", "SUBMISSION_CHECK", ""));
+        load(VARIABLES("SUBSCRIPTION_CHECK", "JWT_Validation", "SUBMISSION_CHECK",
+                       "https://check.example/Path", "JWT_SECRET_KEY", SECRET));
 
     (void)state;
     assert_int_equal(config->warnings.n, 0);
-    assert_fails_naming(VARIABLES("SUBSCRIPTION_CHECK", "jwt_validation"),
-                        VARIABLES("SUBSCRIPTION_CHECK"));
-    assert_fails_naming(VARIABLES("SUBMISSION_CHECK", "http://check/"),
+    assert_fails_naming(VARIABLES("SUBSCRIPTION_CHECK", "jwt"), VARIABLES("SUBSCRIPTION_CHECK"));
+    assert_fails_naming(VARIABLES("SUBMISSION_CHECK", "ftp://check/"),
                         VARIABLES("SUBMISSION_CHECK"));
-    assert_fails_naming(VARIABLES("HTTPS_CERTFILE", "a", "HTTPS_KEYFILE", "b"),
-                        VARIABLES("HTTPS_CERTFILE", "HTTPS_KEYFILE"));
+}
+
+static void a_check_of_tokens_needs_a_key(void **state)
+{
+    (void)state;
+    assert_fails_naming(
+        VARIABLES("SUBSCRIPTION_CHECK", "jwt_validation", "SUBMISSION_CHECK", "jwt_validation"),
+        VARIABLES("SUBSCRIPTION_CHECK", "SUBMISSION_CHECK"));
+}
+
+static void without_a_key_a_warning_says_that_no_token_is_valid(void **state)
+{
+    RG_CLEANUP(rg_config_free) struct rg_config *config = load(VARIABLES("JWT_SECRET_KEY", ""));
+
+    (void)state;
+    assert_contains(&config->warnings, "no token is valid: neither JWT_SECRET_KEY nor JWT_JWKS");
+}
+
+static void a_cookie_as_token_warns_without_origins(void **state)
+{
+    const char *const *with =
+        VARIABLES("JWT_SECRET_KEY", SECRET, "JWT_COOKIE", "token", "ORIGINS", "https://a.example");
+    RG_CLEANUP(rg_config_free)
+    struct rg_config *config = load(VARIABLES("JWT_SECRET_KEY", SECRET, "JWT_COOKIE", "token"));
+    RG_CLEANUP(rg_config_free) struct rg_config *safe = load(with);
+
+    (void)state;
+    assert_contains(&config->warnings, "JWT_COOKIE is set and ORIGINS is not");
+    assert_int_equal(safe->warnings.n, 0);
+}
+
+static void keys_and_algorithms_that_do_not_fit_fail(void **state)
+{
+    (void)state;
+    assert_fails_naming(VARIABLES("JWT_ALG", "none", "JWT_SECRET_KEY", SECRET),
+                        VARIABLES("JWT_ALG"));
+    assert_fails_naming(VARIABLES("JWT_ALG", "RS256", "JWT_SECRET_KEY", "hello"),
+                        VARIABLES("JWT_SECRET_KEY"));
+    assert_fails_naming(VARIABLES("JWT_ALG", "ES256"), VARIABLES("JWT_ALG"));
+    assert_fails_naming(VARIABLES("JWT_JWKS", "/no/such/keys.json"), VARIABLES("JWT_JWKS"));
+    assert_fails_naming(VARIABLES("JWT_SECRET_KEY", "file:/no/such/key"),
+                        VARIABLES("JWT_SECRET_KEY"));
+    assert_fails_naming(VARIABLES("JWT_SESSION_FIELD", "jti"), VARIABLES("JWT_SESSION_FIELD"));
+}
+
+static void a_secret_may_come_from_a_file(void **state)
+{
+    char path[] = "/tmp/test_config_key_XXXXXX";
+    char value[64];
+    int fd = mkstemp(path);
+
+    (void)state;
+    assert_int_equal(write(fd, SECRET "\n", sizeof(SECRET)), sizeof(SECRET));
+    close(fd);
+    snprintf(value, sizeof(value), "file:%s", path);
+    RG_CLEANUP(rg_config_free) struct rg_config *config = load(VARIABLES("JWT_SECRET_KEY", value));
+    unlink(path);
+    assert_int_equal(config->jwt_key.n, sizeof(SECRET) - 1);
+    assert_memory_equal(config->jwt_key.p, SECRET, sizeof(SECRET) - 1);
 }
 
 #define GREETING                                                                                   \
@@ -359,7 +420,12 @@ int main(void)
         cmocka_unit_test(a_seed_name_that_is_not_used_is_not_checked),
         cmocka_unit_test(kafka_hosts_stand_in_for_brokers),
         cmocka_unit_test(retired_names_have_no_effect_and_one_warning_each),
-        cmocka_unit_test(checks_that_cannot_be_made_are_refused),
+        cmocka_unit_test(a_check_is_a_word_or_a_url),
+        cmocka_unit_test(a_check_of_tokens_needs_a_key),
+        cmocka_unit_test(without_a_key_a_warning_says_that_no_token_is_valid),
+        cmocka_unit_test(a_cookie_as_token_warns_without_origins),
+        cmocka_unit_test(keys_and_algorithms_that_do_not_fit_fail),
+        cmocka_unit_test(a_secret_may_come_from_a_file),
         cmocka_unit_test(extractors_may_be_json),
         cmocka_unit_test(wrong_extractors_fail_saying_what_is_missing),
         cmocka_unit_test(files_are_found_as_given_and_below_priv),
