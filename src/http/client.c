@@ -77,7 +77,6 @@ static void add_field(struct call *call, const char *name, struct rg_str value)
     RG_CLEANUP(rg_buf_done) struct rg_buf line = {0};
 
     rg_buf_addf(&line, "%s: ", name);
-    /* A value comes from a parsed request, so it has no line end to split the request with. */
     rg_buf_add_str(&line, value);
     rg_buf_add_char(&line, '\0');
     struct curl_slist *more = curl_slist_append(call->fields, line.p);
@@ -95,6 +94,8 @@ static void prepare(struct call *call, const struct rg_http_client_settings *set
     curl_easy_setopt(easy, CURLOPT_PROTOCOLS_STR, "http,https");
     curl_easy_setopt(easy, CURLOPT_FOLLOWLOCATION, 0L);
     curl_easy_setopt(easy, CURLOPT_NOSIGNAL, 1L);
+    /* Else giving up on a name that takes long to look up stops the thread until it is found. */
+    curl_easy_setopt(easy, CURLOPT_QUICK_EXIT, 1L);
     curl_easy_setopt(easy, CURLOPT_USERAGENT, settings->user_agent);
     curl_easy_setopt(easy, CURLOPT_CONNECTTIMEOUT_MS, (long)settings->connect_timeout_ms);
     curl_easy_setopt(easy, CURLOPT_TIMEOUT_MS, (long)timeout_ms);
@@ -277,11 +278,23 @@ void rg_http_client_free(struct rg_http_client **clientp)
     rg_free(client);
 }
 
+/* A line end would make one field two; libcurl does not look. */
+static bool is_field_value(struct rg_str value)
+{
+    for (size_t i = 0; i < value.n; i++) {
+        if ((unsigned char)value.p[i] < 0x20 && value.p[i] != '\t')
+            return false;
+    }
+    return true;
+}
+
 int rg_http_client_send(struct rg_http_client *client, const struct rg_http_client_request *request,
                         rg_http_client_fn *fn, void *arg, struct rg_why *why)
 {
     if (!rg_http_client_is_url(rg_str_c(request->url)))
         return rg_why_set(why, RG_EINVAL, "", "not an http or https URL");
+    if (!is_field_value(request->content_type) || !is_field_value(request->authorization))
+        return rg_why_set(why, RG_EINVAL, "", "a field's value has a control byte");
 
     struct call *call = rg_zalloc(sizeof(*call));
     call->easy = curl_easy_init();
