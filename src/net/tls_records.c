@@ -15,6 +15,7 @@
 
 #define TAG             16
 #define MAX_EXPANSION   256 /* of a record beyond its text: what TLS 1.3 allows */
+#define SALT            4   /* of TLS 1.2 with GCM: the part of the nonce that is not sent */
 #define EXPLICIT_NONCE  8
 #define MAX_UPDATES     32 /* of keys without data between them: nobody needs them, they cost us */
 /* AES-GCM is safe for 2^24.5 full records under one key (RFC 8446 section 5.5). */
@@ -147,15 +148,26 @@ void rg_tls_records_count_sent(struct rg_tls_records *records, int content_type)
         records->out.seq++;
 }
 
-static bool begin_13(struct rg_tls_records *records)
+static bool choose_suite(struct rg_tls_records *records, int nid)
 {
-    const struct rg_tls_suite *suite = records->suite;
-    size_t n = (size_t)EVP_MD_get_size(digest_of(suite));
+    static pthread_once_t once = PTHREAD_ONCE_INIT;
 
+    pthread_once(&once, prepare_ciphers);
+    for (size_t i = 0; i < SUITES && records->suite == NULL; i++)
+        records->suite = suites[i].nid == nid ? &suites[i] : NULL;
+    return records->suite != NULL;
+}
+
+bool rg_tls_records_begin_13(struct rg_tls_records *records, int nid)
+{
+    if (!choose_suite(records, nid))
+        return false;
+    size_t n = (size_t)EVP_MD_get_size(digest_of(records->suite));
     if (records->in.secret_n != n || records->out.secret_n != n)
         return false;
-    derive_keys(suite, &records->in);
-    derive_keys(suite, &records->out);
+    records->is_13 = true;
+    derive_keys(records->suite, &records->in);
+    derive_keys(records->suite, &records->out);
     return true;
 }
 
@@ -184,14 +196,16 @@ static bool expand_block(const struct rg_tls_suite *suite, SSL *ssl, unsigned ch
     return is_done;
 }
 
-static bool begin_12(struct rg_tls_records *records, SSL *ssl)
+static bool begin_12(struct rg_tls_records *records, SSL *ssl, int nid)
 {
-    const struct rg_tls_suite *suite = records->suite;
     unsigned char block[MAX_KEY_BLOCK];
-    size_t key_n = suite->key_n, iv_n = suite->is_gcm ? 4 : sizeof(records->in.iv);
-    const unsigned char *ivs = block + 2 * key_n;
 
-    if (!expand_block(suite, ssl, block, 2 * (key_n + iv_n)))
+    if (!choose_suite(records, nid))
+        return false;
+    size_t key_n = records->suite->key_n;
+    size_t iv_n = records->suite->is_gcm ? SALT : sizeof(records->in.iv);
+    const unsigned char *ivs = block + 2 * key_n;
+    if (!expand_block(records->suite, ssl, block, 2 * (key_n + iv_n)))
         return false;
     memcpy(records->in.key, block, key_n);
     memcpy(records->out.key, block + key_n, key_n);
@@ -205,20 +219,14 @@ static bool begin_12(struct rg_tls_records *records, SSL *ssl)
 
 bool rg_tls_records_begin(struct rg_tls_records *records, SSL *ssl)
 {
-    static pthread_once_t once = PTHREAD_ONCE_INIT;
     int nid = SSL_CIPHER_get_cipher_nid(SSL_get_current_cipher(ssl));
 
     /* Without reading ahead OpenSSL has taken nothing from the socket that is not the handshake's.
      */
     if (SSL_has_pending(ssl))
         return false;
-    pthread_once(&once, prepare_ciphers);
-    for (size_t i = 0; i < SUITES && records->suite == NULL; i++)
-        records->suite = suites[i].nid == nid ? &suites[i] : NULL;
-    records->is_13 = SSL_version(ssl) == TLS1_3_VERSION;
-    if (records->suite == NULL)
-        return false;
-    return records->is_13 ? begin_13(records) : begin_12(records, ssl);
+    return SSL_version(ssl) == TLS1_3_VERSION ? rg_tls_records_begin_13(records, nid)
+                                              : begin_12(records, ssl, nid);
 }
 
 void rg_tls_records_done(struct rg_tls_records *records)
@@ -251,7 +259,7 @@ static void make_nonce(const struct rg_tls_records *records, const struct rg_tls
 
     memcpy(nonce, half->iv, sizeof(half->iv));
     if (!records->is_13 && records->suite->is_gcm) {
-        memcpy(nonce + 4, explicit, EXPLICIT_NONCE);
+        memcpy(nonce + SALT, explicit, EXPLICIT_NONCE);
         return;
     }
     put_seq(seq, half->seq);
