@@ -54,8 +54,10 @@ int rg_h2_detect(const char *p, size_t n)
 
 void rg_h2_conn_reap(struct rg_h2_conn *c)
 {
-    if (c->socket == NULL && c->streams == NULL && !c->is_working)
-        rg_free(c);
+    if (c->socket != NULL || c->streams != NULL || c->is_working)
+        return;
+    rg_reactor_cancel_late(&c->late);
+    rg_free(c);
 }
 
 /* Nothing goes through the session any more: its streams are lost. */
@@ -79,7 +81,7 @@ static void conn_close(struct rg_h2_conn *c)
     }
     end_session(c);
     rg_stream_close(&c->socket);
-    rg_reactor_cancel_timer(c->server->reactor, &c->timer);
+    rg_reactor_cancel_timer(c->reactor, &c->timer);
     rg_reactor_cancel_late(&c->late);
     rg_http_server_remove(c->server, &c->link);
     rg_count(c->server->counters, RG_HTTP_H2_CONNECTIONS, -1);
@@ -93,7 +95,7 @@ static void linger(struct rg_h2_conn *c)
     c->is_lingering = true;
     rg_stream_shutdown(c->socket);
     rg_stream_want(c->socket, true, false);
-    rg_reactor_set_timer(c->server->reactor, &c->timer, LINGER_MS);
+    rg_reactor_set_timer(c->reactor, &c->timer, LINGER_MS);
 }
 
 /* nghttp2 would not frame this any more. */
@@ -142,8 +144,7 @@ static void cut_flood(struct rg_h2_conn *c)
 
 void rg_h2_run_late(struct rg_h2_conn *c)
 {
-    if (c->socket != NULL)
-        rg_reactor_run_late(c->server->reactor, &c->late);
+    rg_reactor_run_late(c->reactor, &c->late);
 }
 
 void rg_h2_make_due(struct rg_h2_stream *s)
@@ -160,6 +161,24 @@ void rg_h2_make_due(struct rg_h2_stream *s)
         c->due_first = s;
     c->due_last = s;
     rg_h2_run_late(c);
+}
+
+void rg_h2_cancel_due(struct rg_h2_stream *s)
+{
+    struct rg_h2_conn *c = s->conn;
+    struct rg_h2_stream *before = NULL;
+
+    if (!s->is_due)
+        return;
+    for (struct rg_h2_stream *i = c->due_first; i != s; i = i->next_due)
+        before = i;
+    if (before != NULL)
+        before->next_due = s->next_due;
+    else
+        c->due_first = s->next_due;
+    if (c->due_last == s)
+        c->due_last = before;
+    s->is_due = false;
 }
 
 /* Writes what the socket takes; false if it takes no more for now. */
@@ -184,7 +203,7 @@ static bool flush(struct rg_h2_conn *c)
     }
     rg_buf_consume(&c->out, at);
     if (c->stuck_since_ms == 0)
-        c->stuck_since_ms = c->server->reactor->now_ms;
+        c->stuck_since_ms = c->reactor->now_ms;
     return false;
 }
 
@@ -211,7 +230,7 @@ void rg_h2_pump(struct rg_h2_conn *c)
 
 static void arm(struct rg_h2_conn *c, uint64_t delay_ms)
 {
-    struct rg_reactor *reactor = c->server->reactor;
+    struct rg_reactor *reactor = c->reactor;
 
     if (!rg_timer_is_pending(&c->timer) || c->timer.deadline_ms > reactor->now_ms + delay_ms)
         rg_reactor_set_timer(reactor, &c->timer, delay_ms);
@@ -226,7 +245,7 @@ static uint64_t idle_limit(const struct rg_h2_conn *c)
 
 static void arm_for_state(struct rg_h2_conn *c)
 {
-    uint64_t now = c->server->reactor->now_ms;
+    uint64_t now = c->reactor->now_ms;
 
     if (c->requests_n > 0 || c->stuck_since_ms != 0) {
         arm(c, CHECK_MS);
@@ -235,7 +254,7 @@ static void arm_for_state(struct rg_h2_conn *c)
         arm(c, end > now ? end - now : 0);
     } else {
         /* Only streams that others look after. */
-        rg_reactor_cancel_timer(c->server->reactor, &c->timer);
+        rg_reactor_cancel_timer(c->reactor, &c->timer);
     }
 }
 
@@ -292,8 +311,11 @@ static void at_turn_end(struct rg_late *late)
 {
     struct rg_h2_conn *c = RG_CONTAINER_OF(late, struct rg_h2_conn, late);
 
-    if (c->is_lingering)
+    if (c->socket == NULL || c->is_lingering) {
+        run_due(c);
+        rg_h2_conn_reap(c);
         return;
+    }
     work(c);
     if (c->is_flooded && c->session != NULL && !c->is_broken) {
         cut_flood(c);
@@ -338,7 +360,7 @@ static int flooded(struct rg_h2_conn *c)
 
 static int spend_reset(struct rg_h2_conn *c)
 {
-    if (spend(&c->resets, c->server->reactor->now_ms, RESET_BURST, RESET_RATE))
+    if (spend(&c->resets, c->reactor->now_ms, RESET_BURST, RESET_RATE))
         return 0;
     return flooded(c);
 }
@@ -408,8 +430,7 @@ static void check_frame(struct rg_h2_conn *c, const struct rg_h2_frame *frame)
         rg_count(c->server->counters, RG_HTTP_MALFORMED, 1);
         c->is_refused = true;
         nghttp2_session_terminate_session(c->session, code);
-    } else if (is_mere_talk(frame) &&
-               !spend(&c->talk, c->server->reactor->now_ms, TALK_BURST, TALK_RATE)) {
+    } else if (is_mere_talk(frame) && !spend(&c->talk, c->reactor->now_ms, TALK_BURST, TALK_RATE)) {
         c->is_flooded = true;
     }
 }
@@ -525,7 +546,7 @@ static void take_bytes(struct rg_h2_conn *c, const char *p, size_t n)
 static void on_readable(struct rg_stream *stream)
 {
     struct rg_h2_conn *c = stream->owner;
-    char *buffer = c->server->reactor->read_buffer;
+    char *buffer = c->reactor->read_buffer;
     long n = rg_stream_read(stream, buffer, RG_READ_BUFFER);
 
     if (n == UV_EAGAIN)
@@ -565,7 +586,7 @@ static void time_out(struct rg_h2_conn *c, uint32_t code, const char *reason)
 
 static bool is_head_late(const struct rg_h2_conn *c)
 {
-    uint64_t now = c->server->reactor->now_ms;
+    uint64_t now = c->reactor->now_ms;
 
     for (const struct rg_h2_stream *s = c->streams; s != NULL; s = s->next) {
         if (!s->is_taken && s->request != NULL && s->request->state == RG_H2_HEAD && !s->is_over &&
@@ -578,7 +599,7 @@ static bool is_head_late(const struct rg_h2_conn *c)
 static void on_timer(struct rg_timer *timer)
 {
     struct rg_h2_conn *c = RG_CONTAINER_OF(timer, struct rg_h2_conn, timer);
-    uint64_t now = c->server->reactor->now_ms;
+    uint64_t now = c->reactor->now_ms;
 
     if (c->is_lingering) {
         conn_close(c);
@@ -706,6 +727,7 @@ void rg_h2_conn_open(struct rg_http_server *server, struct rg_stream *stream,
     uint64_t now = server->reactor->now_ms;
 
     c->server = server;
+    c->reactor = server->reactor;
     c->transport = transport;
     c->socket = stream;
     c->timer.fn = on_timer;

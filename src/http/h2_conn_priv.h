@@ -87,6 +87,7 @@ struct rg_h2_source {
 struct rg_h2_conn {
     struct rg_http_link link;
     struct rg_http_server *server;
+    struct rg_reactor *reactor;
     struct rg_http_transport transport;
     struct rg_stream *socket; /* NULL: closed; only streams that still have an owner are left */
     nghttp2_session *session; /* NULL: over; what is unsent goes out */
@@ -142,8 +143,9 @@ void rg_h2_run_late(struct rg_h2_conn *c);
 /* Keeps in mind how the stream was closed: who may have sent for it before knowing. */
 void rg_h2_remember_closed(struct rg_h2_conn *c, const struct rg_h2_stream *s);
 
-/* The stream's turn comes then, too. */
+/* The stream's turn comes then, too. Or it does not, after all. */
 void rg_h2_make_due(struct rg_h2_stream *s);
+void rg_h2_cancel_due(struct rg_h2_stream *s);
 
 /* Frees what is closed and has lost its last stream. */
 void rg_h2_conn_reap(struct rg_h2_conn *c);

@@ -58,7 +58,7 @@ static struct rg_h2_stream *stream_new(struct rg_h2_conn *c, int32_t id)
     struct rg_h2_stream *s = rg_zalloc(sizeof(*s));
     struct rg_h2_request *request = rg_zalloc(sizeof(*request));
 
-    rg_stream_init(&s->stream, &stream_ops, c->server->reactor);
+    rg_stream_init(&s->stream, &stream_ops, c->reactor);
     s->conn = c;
     s->id = id;
     s->request = request;
@@ -69,7 +69,7 @@ static struct rg_h2_stream *stream_new(struct rg_h2_conn *c, int32_t id)
     c->streams_n++;
     c->requests_n++;
     request->stream = s;
-    request->since_ms = c->server->reactor->now_ms;
+    request->since_ms = c->reactor->now_ms;
     request->exchange.ops = &exchange_ops;
     request->exchange.server = c->server;
     request->exchange.transport = &c->transport;
@@ -121,14 +121,16 @@ static void request_free(struct rg_h2_request *request)
 /* Frees what is not needed any more, maybe the stream itself. */
 static void reap(struct rg_h2_stream *s)
 {
-    if (s->is_called || s->is_due)
+    if (s->is_called)
         return;
     if (!s->is_taken && s->request != NULL && (s->request->is_done || s->is_over)) {
         request_free(s->request);
         s->request = NULL;
     }
-    if (s->is_over && !s->is_held)
+    if (s->is_over && !s->is_held) {
+        rg_h2_cancel_due(s);
         stream_free(s);
+    }
 }
 
 static void reset(struct rg_h2_stream *s, uint32_t code)
@@ -224,7 +226,7 @@ int rg_h2_send_data(nghttp2_session *session, nghttp2_frame *frame, const uint8_
     struct rg_h2_request *request = s->request;
     rg_buf_add(&c->out, request->rest.p + request->rest_at, n);
     request->rest_at += n;
-    request->since_ms = c->server->reactor->now_ms;
+    request->since_ms = c->reactor->now_ms;
     return 0;
 }
 

@@ -13,8 +13,11 @@
 #include <pthread.h>
 #include <string.h>
 
+#include "base/alloc.h"
+
 #define TAG             16
 #define MAX_EXPANSION   256 /* of a record beyond its text: what TLS 1.3 allows */
+#define SALT            4   /* of TLS 1.2 with GCM: the part of the nonce that is not sent */
 #define EXPLICIT_NONCE  8
 #define MAX_UPDATES     32 /* of keys without data between them: nobody needs them, they cost us */
 /* AES-GCM is safe for 2^24.5 full records under one key (RFC 8446 section 5.5). */
@@ -41,14 +44,22 @@ static const struct rg_tls_suite suites[] = {
 };
 #define SUITES (sizeof(suites) / sizeof(suites[0]))
 
-/* ---- one cipher context per thread, which takes the key of each record ---- */
+/* ---- cipher contexts of a thread, one for each suite, which take the key of each record ---- */
 
 static EVP_CIPHER *ciphers[SUITES]; /* set once */
-static pthread_key_t context_key;
+static pthread_key_t contexts_key;
 
-static void free_context(void *context)
+struct contexts {
+    EVP_CIPHER_CTX *of[SUITES];
+};
+
+static void free_contexts(void *p)
 {
-    EVP_CIPHER_CTX_free(context);
+    struct contexts *contexts = p;
+
+    for (size_t i = 0; i < SUITES; i++)
+        EVP_CIPHER_CTX_free(contexts->of[i]);
+    rg_free(contexts);
 }
 
 static void prepare_ciphers(void)
@@ -57,23 +68,31 @@ static void prepare_ciphers(void)
         ciphers[i] = EVP_CIPHER_fetch(NULL, suites[i].name, NULL);
         rg_assert(ciphers[i] != NULL);
     }
-    rg_assert(pthread_key_create(&context_key, free_context) == 0);
+    rg_assert(pthread_key_create(&contexts_key, free_contexts) == 0);
 }
 
-static EVP_CIPHER_CTX *context_of_thread(void)
+/* The cipher is set once and never again: that would cost more than a short record does. */
+static struct contexts *contexts_new(void)
 {
-    EVP_CIPHER_CTX *context = pthread_getspecific(context_key);
+    struct contexts *contexts = rg_zalloc(sizeof(*contexts));
 
-    if (context == NULL) {
-        context = EVP_CIPHER_CTX_new();
-        rg_assert(context != NULL && pthread_setspecific(context_key, context) == 0);
+    for (size_t i = 0; i < SUITES; i++) {
+        contexts->of[i] = EVP_CIPHER_CTX_new();
+        rg_assert(contexts->of[i] != NULL);
+        rg_assert(EVP_EncryptInit_ex(contexts->of[i], ciphers[i], NULL, NULL, NULL) == 1);
     }
-    return context;
+    return contexts;
 }
 
-static const EVP_CIPHER *cipher_of(const struct rg_tls_suite *suite)
+static EVP_CIPHER_CTX *context_for(const struct rg_tls_suite *suite)
 {
-    return ciphers[suite - suites];
+    struct contexts *contexts = pthread_getspecific(contexts_key);
+
+    if (contexts == NULL) {
+        contexts = contexts_new();
+        rg_assert(pthread_setspecific(contexts_key, contexts) == 0);
+    }
+    return contexts->of[suite - suites];
 }
 
 /* ---- keys ---- */
@@ -147,15 +166,26 @@ void rg_tls_records_count_sent(struct rg_tls_records *records, int content_type)
         records->out.seq++;
 }
 
-static bool begin_13(struct rg_tls_records *records)
+static bool choose_suite(struct rg_tls_records *records, int nid)
 {
-    const struct rg_tls_suite *suite = records->suite;
-    size_t n = (size_t)EVP_MD_get_size(digest_of(suite));
+    static pthread_once_t once = PTHREAD_ONCE_INIT;
 
+    pthread_once(&once, prepare_ciphers);
+    for (size_t i = 0; i < SUITES && records->suite == NULL; i++)
+        records->suite = suites[i].nid == nid ? &suites[i] : NULL;
+    return records->suite != NULL;
+}
+
+bool rg_tls_records_begin_13(struct rg_tls_records *records, int nid)
+{
+    if (!choose_suite(records, nid))
+        return false;
+    size_t n = (size_t)EVP_MD_get_size(digest_of(records->suite));
     if (records->in.secret_n != n || records->out.secret_n != n)
         return false;
-    derive_keys(suite, &records->in);
-    derive_keys(suite, &records->out);
+    records->is_13 = true;
+    derive_keys(records->suite, &records->in);
+    derive_keys(records->suite, &records->out);
     return true;
 }
 
@@ -184,14 +214,16 @@ static bool expand_block(const struct rg_tls_suite *suite, SSL *ssl, unsigned ch
     return is_done;
 }
 
-static bool begin_12(struct rg_tls_records *records, SSL *ssl)
+static bool begin_12(struct rg_tls_records *records, SSL *ssl, int nid)
 {
-    const struct rg_tls_suite *suite = records->suite;
     unsigned char block[MAX_KEY_BLOCK];
-    size_t key_n = suite->key_n, iv_n = suite->is_gcm ? 4 : sizeof(records->in.iv);
-    const unsigned char *ivs = block + 2 * key_n;
 
-    if (!expand_block(suite, ssl, block, 2 * (key_n + iv_n)))
+    if (!choose_suite(records, nid))
+        return false;
+    size_t key_n = records->suite->key_n;
+    size_t iv_n = records->suite->is_gcm ? SALT : sizeof(records->in.iv);
+    const unsigned char *ivs = block + 2 * key_n;
+    if (!expand_block(records->suite, ssl, block, 2 * (key_n + iv_n)))
         return false;
     memcpy(records->in.key, block, key_n);
     memcpy(records->out.key, block + key_n, key_n);
@@ -205,20 +237,14 @@ static bool begin_12(struct rg_tls_records *records, SSL *ssl)
 
 bool rg_tls_records_begin(struct rg_tls_records *records, SSL *ssl)
 {
-    static pthread_once_t once = PTHREAD_ONCE_INIT;
     int nid = SSL_CIPHER_get_cipher_nid(SSL_get_current_cipher(ssl));
 
     /* Without reading ahead OpenSSL has taken nothing from the socket that is not the handshake's.
      */
     if (SSL_has_pending(ssl))
         return false;
-    pthread_once(&once, prepare_ciphers);
-    for (size_t i = 0; i < SUITES && records->suite == NULL; i++)
-        records->suite = suites[i].nid == nid ? &suites[i] : NULL;
-    records->is_13 = SSL_version(ssl) == TLS1_3_VERSION;
-    if (records->suite == NULL)
-        return false;
-    return records->is_13 ? begin_13(records) : begin_12(records, ssl);
+    return SSL_version(ssl) == TLS1_3_VERSION ? rg_tls_records_begin_13(records, nid)
+                                              : begin_12(records, ssl, nid);
 }
 
 void rg_tls_records_done(struct rg_tls_records *records)
@@ -251,7 +277,7 @@ static void make_nonce(const struct rg_tls_records *records, const struct rg_tls
 
     memcpy(nonce, half->iv, sizeof(half->iv));
     if (!records->is_13 && records->suite->is_gcm) {
-        memcpy(nonce + 4, explicit, EXPLICIT_NONCE);
+        memcpy(nonce + SALT, explicit, EXPLICIT_NONCE);
         return;
     }
     put_seq(seq, half->seq);
@@ -283,12 +309,11 @@ static void encrypt(const struct rg_tls_records *records, const unsigned char *n
                     const unsigned char *extra, int extra_n, int type, const char *p, size_t n,
                     unsigned char *out)
 {
-    EVP_CIPHER_CTX *context = context_of_thread();
+    EVP_CIPHER_CTX *context = context_for(records->suite);
     const unsigned char inner_type = (unsigned char)type;
     int took = 0, inner = 0, rest = 0;
 
-    rg_assert(
-        EVP_EncryptInit_ex(context, cipher_of(records->suite), NULL, records->out.key, nonce) == 1);
+    rg_assert(EVP_EncryptInit_ex(context, NULL, NULL, records->out.key, nonce) == 1);
     rg_assert(EVP_EncryptUpdate(context, NULL, &took, extra, extra_n) == 1);
     took = 0;
     if (n > 0)
@@ -355,11 +380,10 @@ int rg_tls_records_length(const char *p, size_t n)
 static bool decrypt(const struct rg_tls_records *records, const unsigned char *nonce,
                     const unsigned char *extra, int extra_n, unsigned char *p, size_t n)
 {
-    EVP_CIPHER_CTX *context = context_of_thread();
+    EVP_CIPHER_CTX *context = context_for(records->suite);
     int took = 0, rest = 0;
 
-    rg_assert(
-        EVP_DecryptInit_ex(context, cipher_of(records->suite), NULL, records->in.key, nonce) == 1);
+    rg_assert(EVP_DecryptInit_ex(context, NULL, NULL, records->in.key, nonce) == 1);
     rg_assert(EVP_DecryptUpdate(context, NULL, &took, extra, extra_n) == 1);
     took = 0;
     if (n > 0 && EVP_DecryptUpdate(context, p, &took, p, (int)n) != 1)

@@ -68,6 +68,12 @@ void rg_tls_records_count_sent(struct rg_tls_records *records, int content_type)
 /* Takes the connection over, after which ssl can be freed. False if something is missing. */
 bool rg_tls_records_begin(struct rg_tls_records *records, SSL *ssl);
 
+/*
+ * The part of it for TLS 1.3, where the secrets are all that is needed. nid: NID_aes_128_gcm,
+ * NID_aes_256_gcm or NID_chacha20_poly1305.
+ */
+bool rg_tls_records_begin_13(struct rg_tls_records *records, int nid);
+
 /* Forgets the keys. */
 void rg_tls_records_done(struct rg_tls_records *records);
 

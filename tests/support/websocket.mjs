@@ -24,7 +24,7 @@ export class WsClient {
     client.gateway = gateway;
     client.socket = new WebSocket(
       gateway.url(`${V1}/connection/ws${query(parameters)}`, 'ws'),
-      { rejectUnauthorized: false, ...options });
+      { rejectUnauthorized: false, ...gateway.tls, ...options });
     client.#listen();
     await within(new Promise((resolve, reject) => {
       client.socket.once('open', resolve);

@@ -458,6 +458,46 @@ static void both_versions_carry_bytes_both_ways(void **state)
     }
 }
 
+static void every_suite_carries_bytes_both_ways(void **state)
+{
+    static const struct {
+        const char *suite;
+        int version;
+    } cases[] = {
+        {"TLS_AES_128_GCM_SHA256", TLS1_3_VERSION},
+        {"TLS_AES_256_GCM_SHA384", TLS1_3_VERSION},
+        {"TLS_CHACHA20_POLY1305_SHA256", TLS1_3_VERSION},
+        {"ECDHE-ECDSA-AES128-GCM-SHA256", TLS1_2_VERSION},
+        {"ECDHE-ECDSA-AES256-GCM-SHA384", TLS1_2_VERSION},
+        {"ECDHE-ECDSA-CHACHA20-POLY1305", TLS1_2_VERSION},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < RG_COUNT_OF(cases); i++) {
+        SSL_CTX_set_min_proto_version(client_ctx, cases[i].version);
+        SSL_CTX_set_max_proto_version(client_ctx, cases[i].version);
+        if (cases[i].version == TLS1_3_VERSION)
+            SSL_CTX_set_ciphersuites(client_ctx, cases[i].suite);
+        else
+            SSL_CTX_set_cipher_list(client_ctx, cases[i].suite);
+        connect_both();
+        assert_string_equal(SSL_get_cipher_name(client), cases[i].suite);
+        for (int round = 0; round < 3; round++) {
+            client_send(big, 5000);
+            peer_turn(&reactor);
+            assert_int_equal(rg_stream_write(owner.stream, big, 40000), 40000);
+            client_drain();
+        }
+        assert_int_equal(owner.got.n, 15000);
+        assert_int_equal(peer.got.n, 120000);
+        for (int round = 0; round < 3; round++) {
+            assert_memory_equal(owner.got.p + round * 5000, big, 5000);
+            assert_memory_equal(peer.got.p + round * 40000, big, 40000);
+        }
+        disconnect();
+    }
+}
+
 static void older_versions_are_refused(void **state)
 {
     long before = metric(FAILED("version"));
@@ -672,6 +712,97 @@ static void a_small_buffer_reads_a_record_to_its_end(void **state)
         peer_turn(&reactor);
     assert_owner_got(big, 16384);
     assert_int_equal(owner.reads, 17);
+}
+
+static void many_records_at_once_are_read_to_the_last(void **state)
+{
+    static const size_t buffers[] = {RG_READ_BUFFER, 20000, 16384, 700};
+
+    (void)state;
+    for (size_t i = 0; i < RG_COUNT_OF(buffers); i++) {
+        size_t sent = 0;
+        owner.read_n = buffers[i];
+        connect_both();
+        for (size_t n = 1; sent < 100000; n = n * 5 % 7919) {
+            client_send(big + sent, n);
+            sent += n;
+        }
+        for (int turns = 0; owner.got.n < sent && turns < 1000; turns++)
+            peer_turn(&reactor);
+        assert_owner_got(big, sent);
+        disconnect();
+    }
+}
+
+static void records_may_come_in_pieces(void **state)
+{
+    struct rg_buf bytes = {0};
+
+    (void)state;
+    connect_once();
+    /* What the client would write goes through a buffer. */
+    BIO *buffer = BIO_new(BIO_s_mem());
+    SSL_set0_wbio(client, buffer);
+    for (size_t at = 0; at < 50000; at += 10000)
+        client_send(big + at, 10000);
+    rg_buf_reserve(&bytes, 60000);
+    bytes.n = (size_t)BIO_read(buffer, bytes.p, 60000);
+    for (size_t at = 0; at < bytes.n; at += 97) {
+        peer_put(&peer, bytes.p + at, bytes.n - at < 97 ? bytes.n - at : 97);
+        peer_turn(&reactor);
+    }
+    assert_owner_got(big, 50000);
+    rg_buf_done(&bytes);
+}
+
+static void padded_records_are_read(void **state)
+{
+    (void)state;
+    SSL_CTX_set_block_padding(client_ctx, 4096);
+    connect_both();
+    client_send("hello", 5);
+    peer_turn(&reactor);
+    assert_owner_got("hello", 5);
+}
+
+/* The client learns by an alert what was wrong with its bytes. */
+static void assert_alert(const char *p, size_t n, int reason)
+{
+    connect_once();
+    peer_put(&peer, p, n);
+    peer_turn(&reactor);
+    assert_null(owner.stream);
+    assert_int_equal(owner.error, UV_EPROTO);
+    assert_int_equal(seen_end(), SSL_ERROR_SSL);
+    assert_int_equal(ERR_GET_REASON(ERR_peek_error()), reason);
+    disconnect();
+}
+
+static void bad_records_are_answered_with_an_alert(void **state)
+{
+    static const int versions[] = {TLS1_2_VERSION, TLS1_3_VERSION};
+    char forged[45] = "\x17\x03\x03\x00\x28";
+
+    (void)state;
+    for (size_t i = 0; i < RG_COUNT_OF(versions); i++) {
+        SSL_CTX_set_min_proto_version(client_ctx, versions[i]);
+        SSL_CTX_set_max_proto_version(client_ctx, versions[i]);
+        assert_alert(forged, sizeof(forged), SSL_R_SSLV3_ALERT_BAD_RECORD_MAC);
+        assert_alert("\x17\x03\x03\x50\x00", 5, SSL_R_TLSV1_ALERT_RECORD_OVERFLOW);
+        assert_alert("\x17\x03\x03\x00\x01x", 6, SSL_R_TLSV1_ALERT_DECODE_ERROR);
+        assert_alert("\x14\x03\x03\x00\x01\x01", 6, SSL_R_SSLV3_ALERT_UNEXPECTED_MESSAGE);
+    }
+}
+
+static void what_came_before_a_bad_record_is_read(void **state)
+{
+    (void)state;
+    connect_both();
+    client_send("hello", 5);
+    peer_put(&peer, "\x17\x03\x03\x50\x00", 5);
+    peer_turn(&reactor);
+    assert_owner_got("hello", 5);
+    assert_int_equal(owner.error, UV_EPROTO);
 }
 
 static void what_is_left_of_a_record_waits_while_reading_is_off(void **state)
@@ -1107,6 +1238,7 @@ int main(void)
         TEST(a_weak_key_is_refused),
         TEST(the_chain_is_sent),
         TEST(both_versions_carry_bytes_both_ways),
+        TEST(every_suite_carries_bytes_both_ways),
         TEST(older_versions_are_refused),
         TEST(suites_without_forward_secrecy_or_aead_are_refused),
         TEST(the_protocol_is_chosen_by_our_preference),
@@ -1119,6 +1251,11 @@ int main(void)
         TEST(the_deadline_ends_with_the_handshake),
         TEST(a_client_that_does_not_trust_us_is_counted),
         TEST(a_small_buffer_reads_a_record_to_its_end),
+        TEST(many_records_at_once_are_read_to_the_last),
+        TEST(records_may_come_in_pieces),
+        TEST(padded_records_are_read),
+        TEST(bad_records_are_answered_with_an_alert),
+        TEST(what_came_before_a_bad_record_is_read),
         TEST(what_is_left_of_a_record_waits_while_reading_is_off),
         TEST(a_stream_may_be_closed_with_a_record_half_read),
         TEST(a_goodbye_is_the_end),

@@ -222,7 +222,7 @@ static void what_was_sent_can_be_read_at_once(void **state)
 
     (void)state;
     for (int i = 0; i < 5; i++) {
-        char id[8], part[32];
+        char id[16], part[32];
         snprintf(id, sizeof(id), "e%d", i);
         snprintf(part, sizeof(part), "\"id\":\"e%d\"", i);
         event(id, i % 2 == 0 ? 1000 : 1);

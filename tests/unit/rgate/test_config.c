@@ -11,6 +11,7 @@
 
 #include <cmocka.h>
 
+#include "../net/credentials.h"
 #include "base/alloc.h"
 #include "rgate/config.h"
 
@@ -294,6 +295,78 @@ static void a_secret_may_come_from_a_file(void **state)
     assert_memory_equal(config->jwt_key.p, SECRET, sizeof(SECRET) - 1);
 }
 
+/* A certificate for a variable, and what must be beside it. */
+#define HTTPS(cert, key)                                                                           \
+    "HTTPS_CERTFILE", credentials_path(cert), "HTTPS_KEYFILE", credentials_path(key)
+
+static void https_is_off_unless_a_certificate_is_named(void **state)
+{
+    RG_CLEANUP(rg_config_free)
+    struct rg_config *config = load(VARIABLES("INBOUND_PORT", "4001", "HTTPS_CERTFILE", " "));
+
+    (void)state;
+    assert_null(config->tls);
+    assert_int_equal(config->inbound_https_port, 4001);
+    assert_int_equal(config->api_https_port, 4011);
+}
+
+static void a_certificate_needs_its_key_and_a_pass_phrase_both(void **state)
+{
+    (void)state;
+    assert_fails_naming(VARIABLES("HTTPS_CERTFILE", "a"), VARIABLES("HTTPS_KEYFILE"));
+    assert_fails_naming(VARIABLES("HTTPS_KEYFILE", "a"), VARIABLES("HTTPS_CERTFILE"));
+    assert_fails_naming(VARIABLES("HTTPS_KEYFILE_PASS", "a"),
+                        VARIABLES("HTTPS_CERTFILE", "HTTPS_KEYFILE"));
+}
+
+static void a_certificate_with_its_key_turns_https_on(void **state)
+{
+    RG_CLEANUP(rg_config_free)
+    struct rg_config *config = load(VARIABLES(HTTPS("cert.pem", "key.pem"), "API_HTTPS_PORT", "0"));
+
+    (void)state;
+    assert_non_null(config->tls);
+    assert_int_equal(config->api_https_port, 0);
+}
+
+static void a_bad_certificate_or_key_fails_naming_the_variable(void **state)
+{
+    struct rg_problems problems = {0};
+
+    (void)state;
+    assert_fails_naming(VARIABLES(HTTPS("none.pem", "key.pem")), VARIABLES("HTTPS_CERTFILE"));
+    assert_fails_naming(VARIABLES(HTTPS("cert.pem", "none.pem")), VARIABLES("HTTPS_KEYFILE"));
+    assert_fails_naming(VARIABLES(HTTPS("cert.pem", "other-key.pem")), VARIABLES("HTTPS_KEYFILE"));
+    assert_fails_naming(VARIABLES(HTTPS("cert.pem", "locked.pem")),
+                        VARIABLES("HTTPS_KEYFILE_PASS"));
+
+    environment = VARIABLES(HTTPS("cert.pem", "locked.pem"), "HTTPS_KEYFILE_PASS", "not that");
+    assert_null(rg_config_load(env, &problems));
+    assert_contains(&problems.lines, "HTTPS_KEYFILE_PASS: ");
+    assert_contains(&problems.lines, credentials_path("locked.pem"));
+    assert_lacks(&problems.lines, "not that");
+    rg_problems_done(&problems);
+}
+
+static void https_ports_must_differ_where_they_are_open(void **state)
+{
+    (void)state;
+    assert_fails_naming(VARIABLES(HTTPS("cert.pem", "key.pem"), "INBOUND_HTTPS_PORT", "4000"),
+                        VARIABLES("INBOUND_PORT"));
+    assert_fails_naming(VARIABLES(HTTPS("cert.pem", "key.pem"), "API_HTTPS_PORT", "4001"),
+                        VARIABLES("INBOUND_HTTPS_PORT"));
+}
+
+static void make_credentials(void)
+{
+    EVP_PKEY *key = credentials_key();
+
+    credentials_make("cert.pem", "key.pem", "config.example", 1);
+    credentials_write_key("other-key.pem", key, CREDENTIALS_PKCS8, NULL);
+    credentials_write_key("locked.pem", key, CREDENTIALS_PKCS8, "open sesame");
+    EVP_PKEY_free(key);
+}
+
 #define GREETING                                                                                   \
     "{\"greeting\":{\"name\":{\"stable_field_index\":0,"                                           \
     "\"event\":{\"json_pointer\":\"/data/name\"}}}}"
@@ -426,11 +499,21 @@ int main(void)
         cmocka_unit_test(a_cookie_as_token_warns_without_origins),
         cmocka_unit_test(keys_and_algorithms_that_do_not_fit_fail),
         cmocka_unit_test(a_secret_may_come_from_a_file),
+        cmocka_unit_test(https_is_off_unless_a_certificate_is_named),
+        cmocka_unit_test(a_certificate_needs_its_key_and_a_pass_phrase_both),
+        cmocka_unit_test(a_certificate_with_its_key_turns_https_on),
+        cmocka_unit_test(a_bad_certificate_or_key_fails_naming_the_variable),
+        cmocka_unit_test(https_ports_must_differ_where_they_are_open),
         cmocka_unit_test(extractors_may_be_json),
         cmocka_unit_test(wrong_extractors_fail_saying_what_is_missing),
         cmocka_unit_test(files_are_found_as_given_and_below_priv),
         cmocka_unit_test(secrets_are_never_shown),
         cmocka_unit_test(the_reference_lists_every_variable),
     };
-    return cmocka_run_group_tests(tests, NULL, NULL);
+    static const char *const files[] = {"cert.pem", "key.pem", "other-key.pem", "locked.pem", NULL};
+
+    make_credentials();
+    int failed = cmocka_run_group_tests(tests, NULL, NULL);
+    credentials_remove(files);
+    return failed;
 }
