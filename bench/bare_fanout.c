@@ -29,6 +29,7 @@
 #include "base/alloc.h"
 #include "base/buf.h"
 #include "bench/args.h"
+#include "bench/listen.h"
 
 #define MAX_THREADS 64
 #define MAX_EVENT   65000
@@ -72,21 +73,6 @@ struct thread {
 static struct thread threads[MAX_THREADS];
 static unsigned threads_n = 2;
 
-static int listen_at(uint16_t port)
-{
-    struct sockaddr_in address = {.sin_family = AF_INET, .sin_port = htons(port)};
-    int fd = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
-    int yes = 1;
-
-    if (fd < 0)
-        rg_args_die("socket");
-    address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-    setsockopt(fd, SOL_SOCKET, SO_REUSEPORT, &yes, sizeof(yes));
-    if (bind(fd, (struct sockaddr *)&address, sizeof(address)) < 0 || listen(fd, 4096) < 0)
-        rg_args_die("listen");
-    return fd;
-}
-
 static int trigger_socket(void)
 {
     struct sockaddr_in address = {.sin_family = AF_INET};
@@ -100,16 +86,6 @@ static int trigger_socket(void)
     if (bind(fd, (struct sockaddr *)&address, sizeof(address)) < 0)
         rg_args_die("bind");
     return fd;
-}
-
-static uint16_t port_of(int fd)
-{
-    struct sockaddr_in address;
-    socklen_t n = sizeof(address);
-
-    if (getsockname(fd, (struct sockaddr *)&address, &n) < 0)
-        rg_args_die("getsockname");
-    return ntohs(address.sin_port);
 }
 
 static void accept_all(struct thread *t)
@@ -229,7 +205,7 @@ static void start_thread(struct thread *t, uint16_t port)
 {
     struct epoll_event event = {.events = EPOLLIN, .data.ptr = &t->listener};
 
-    t->listener = listen_at(port);
+    t->listener = rg_listen_at(port);
     t->epoll = epoll_create1(EPOLL_CLOEXEC);
     t->wake = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
     if (t->epoll < 0 || t->wake < 0)
@@ -360,10 +336,10 @@ int main(int argc, char **argv)
     rg_args_raise_descriptors();
     for (unsigned i = 0; i < threads_n; i++) {
         start_thread(&threads[i], port);
-        port = port_of(threads[0].listener);
+        port = rg_listen_port(threads[0].listener);
     }
     trigger = trigger_socket();
-    printf("port: %u\ntrigger: %u\n", port, port_of(trigger));
+    printf("port: %u\ntrigger: %u\n", port, rg_listen_port(trigger));
     fflush(stdout);
     serve(trigger);
     return 0;

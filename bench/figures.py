@@ -58,18 +58,22 @@ def light_rate(ctx, clients):
 
 
 class FanoutRun:
-    """A server with its clients connected, measured again and again."""
+    """A server with clients that are subscribed to a type, measured again and again."""
 
-    def __init__(self, ctx, server, clients, kind):
+    def __init__(self, ctx, server, clients, kind, event_type="bench.all", size=EVENT_BYTES,
+                 **more):
         self.ctx, self.server, self.clients = ctx, server, clients
-        self.load = Load(ctx, server, clients, kind, bare=isinstance(server, BareFanout))
+        self.event_type, self.size = event_type, size
+        self.load = Load(ctx, server, clients, kind,
+                         json.dumps([{"eventType": event_type}]), **more)
 
     def measure(self, events, rate, target=None, *more):
         """CPU microseconds of the server per delivery, and the report of the clients."""
         total = events * self.clients
         self.load.ask("reset")
         before = machine.cpu_seconds(self.server.pid)
-        produce(self.ctx, target or self.server, events, EVENT_BYTES, rate, *more)
+        produce(self.ctx, target or self.server, events, self.size, rate, *more,
+                event_type=self.event_type)
         report = self.load.wait(total, 30 + total / 100000)
         used = machine.cpu_seconds(self.server.pid) - before
         return used / total * 1e6, report
@@ -191,24 +195,38 @@ def batching(ctx):
                  [1e6 / us for us in single], 3, better="higher", **params)
 
 
+def idle_bytes(ctx, kind, clients, settle, env=None, options=(), tls=False):
+    """Memory of a fresh gateway per client that only waits."""
+    gateway = Gateway(ctx, **(env or {}))
+    port = gateway.tls_port() if tls else None
+
+    def load(count):
+        return Load(ctx, gateway, count, kind, options=options, port=port)
+
+    load(100).stop()  # what is allocated once, at the first clients
+    time.sleep(1)
+    before = machine.pss_bytes(gateway.pid)
+    waiting = load(clients)
+    time.sleep(settle)
+    value = (machine.pss_bytes(gateway.pid) - before) / clients
+    waiting.stop()
+    gateway.stop()
+    return value, waiting.first
+
+
+def settling(ctx):
+    return ctx.size(20, 2)  # with 20 s every client also had a heartbeat
+
+
 def memory(ctx, kind):
     """Figure 4: memory of the gateway per client that only waits."""
     clients, params = fit(ctx, ctx.size(20000, 2000))
-    settle = ctx.size(20, 2)  # with 20 s every client also had a heartbeat
     values = []
     for i in range(ctx.size(3, 1)):
         ctx.progress(f"memory {kind}: {i + 1}")
-        gateway = Gateway(ctx)
-        Load(ctx, gateway, 100, kind).stop()  # what is allocated once, at the first clients
-        time.sleep(1)
-        before = machine.pss_bytes(gateway.pid)
-        load = Load(ctx, gateway, clients, kind)
-        time.sleep(settle)
-        values.append((machine.pss_bytes(gateway.pid) - before) / clients)
-        load.stop()
-        gateway.stop()
+        values.append(idle_bytes(ctx, kind, clients, settling(ctx))[0])
     yield result(ctx, f"memory_{kind}", "bytes of PSS per idle client", values, [], 1024,
-                 by="value", settle_s=settle, **params)
+                 by="value", settle_s=settling(ctx), **params)
 
 
 class Holder:

@@ -7,6 +7,8 @@
  *   reset               start counting anew
  *   report              print the counts
  *   wait COUNT MS       wait until COUNT events arrived, at most MS milliseconds, then report
+ *   open COUNT MS       with --passing: let COUNT clients come and go, at most MS milliseconds, and
+ *                       print how fast they did
  *   quit (or the end)   close all clients and leave
  */
 #include <getopt.h>
@@ -32,25 +34,45 @@ static const char usage[] =
     "usage: rg-load [option...] HOST:PORT\n"
     "  --clients N         connections (1000)\n"
     "  --kind KIND         sse, ws or mixed (sse)\n"
+    "  --h2                HTTP/2 from the first byte on, for SSE\n"
+    "  --streams N         clients on each HTTP/2 connection (100)\n"
+    "  --tls               any certificate will do\n"
+    "  --resume            all but the first TLS connection of a process resume a session\n"
+    "  --deflate           WebSockets insist on permessage-deflate\n"
+    "  --passing           clients come when told (open COUNT MS) and leave once subscribed\n"
     "  --bare              the server is rg-bare-fanout\n"
     "  --subscriptions J   JSON list; {n} is the number of the client, seven digits\n"
+    "  --token JWT         of every client\n"
     "  --workers N         processes (2)\n"
     "  --addresses N       source addresses from 127.0.0.2 on (as many as are needed)\n"
     "  --window N          connections in the making per process (128)\n"
     "  --timeout SECONDS   until all are subscribed (120)\n";
 
-static const struct option options[] = {
-    {"clients", required_argument, NULL, 'n'}, {"kind", required_argument, NULL, 'k'},
-    {"bare", no_argument, NULL, 'b'},          {"subscriptions", required_argument, NULL, 's'},
-    {"workers", required_argument, NULL, 'w'}, {"addresses", required_argument, NULL, 'a'},
-    {"window", required_argument, NULL, 'o'},  {"timeout", required_argument, NULL, 't'},
-    {"help", no_argument, NULL, 'h'},          {0}};
+static const struct option options[] = {{"clients", required_argument, NULL, 'n'},
+                                        {"kind", required_argument, NULL, 'k'},
+                                        {"h2", no_argument, NULL, '2'},
+                                        {"streams", required_argument, NULL, 'm'},
+                                        {"tls", no_argument, NULL, 'l'},
+                                        {"resume", no_argument, NULL, 'r'},
+                                        {"deflate", no_argument, NULL, 'd'},
+                                        {"passing", no_argument, NULL, 'p'},
+                                        {"bare", no_argument, NULL, 'b'},
+                                        {"subscriptions", required_argument, NULL, 's'},
+                                        {"token", required_argument, NULL, 'j'},
+                                        {"workers", required_argument, NULL, 'w'},
+                                        {"addresses", required_argument, NULL, 'a'},
+                                        {"window", required_argument, NULL, 'o'},
+                                        {"timeout", required_argument, NULL, 't'},
+                                        {"help", no_argument, NULL, 'h'},
+                                        {0}};
 
 struct parent {
     struct rg_load_plan plan;
     struct rg_load_shared *shared;
     pid_t pids[MAX_WORKERS];
+    unsigned streams; /* of each connection, if it is HTTP/2 */
     unsigned timeout_s;
+    bool is_h2;
 };
 
 static enum rg_load_kind parse_kind(const char *value)
@@ -64,7 +86,36 @@ static enum rg_load_kind parse_kind(const char *value)
     rg_args_fail("--kind: sse, ws or mixed is expected");
 }
 
-static void parse_option(struct parent *parent, int option, const char *value)
+/* The options without a value. */
+static bool parse_flag(struct parent *parent, int option)
+{
+    struct rg_load_plan *plan = &parent->plan;
+
+    switch (option) {
+    case '2':
+        parent->is_h2 = true;
+        return true;
+    case 'l':
+        plan->is_tls = true;
+        return true;
+    case 'r':
+        plan->is_resuming = true;
+        return true;
+    case 'd':
+        plan->is_deflated = true;
+        return true;
+    case 'p':
+        plan->is_passing = true;
+        return true;
+    case 'b':
+        plan->is_bare = true;
+        return true;
+    default:
+        return false;
+    }
+}
+
+static void parse_value(struct parent *parent, int option, const char *value)
 {
     struct rg_load_plan *plan = &parent->plan;
 
@@ -75,11 +126,14 @@ static void parse_option(struct parent *parent, int option, const char *value)
     case 'k':
         plan->kind = parse_kind(value);
         break;
-    case 'b':
-        plan->is_bare = true;
+    case 'm':
+        parent->streams = (unsigned)rg_args_u64("--streams", value, 10000);
         break;
     case 's':
         plan->subscriptions = value;
+        break;
+    case 'j':
+        plan->token = value;
         break;
     case 'w':
         plan->workers = (unsigned)rg_args_u64("--workers", value, MAX_WORKERS);
@@ -99,20 +153,49 @@ static void parse_option(struct parent *parent, int option, const char *value)
     }
 }
 
+/* What makes no sense, or would measure something else than it says. */
+static void check(const struct parent *parent)
+{
+    const struct rg_load_plan *plan = &parent->plan;
+
+    if (plan->workers == 0 || plan->window == 0 || parent->streams == 0)
+        rg_args_fail("--workers, --window and --streams must not be 0");
+    if (parent->is_h2 && (plan->kind != RG_LOAD_SSE || plan->is_bare || plan->is_passing))
+        rg_args_fail("--h2 is for SSE clients of a gateway that stay");
+    if (plan->is_bare && (plan->is_tls || plan->is_passing || plan->is_deflated))
+        rg_args_fail("--bare has neither --tls nor --passing nor --deflate");
+    if (plan->is_resuming && !plan->is_tls)
+        rg_args_fail("--resume needs --tls");
+    if (plan->is_deflated && plan->kind == RG_LOAD_SSE)
+        rg_args_fail("--deflate is for WebSockets");
+}
+
+static unsigned connections(const struct rg_load_plan *plan)
+{
+    if (plan->is_passing)
+        return plan->window * plan->workers;
+    if (plan->streams > 0)
+        return (plan->clients + plan->streams - 1) / plan->streams;
+    return plan->clients;
+}
+
 static void parse(struct parent *parent, int argc, char **argv)
 {
     struct rg_load_plan *plan = &parent->plan;
     int option;
 
-    while ((option = getopt_long(argc, argv, "", options, NULL)) != -1)
-        parse_option(parent, option, optarg);
+    while ((option = getopt_long(argc, argv, "", options, NULL)) != -1) {
+        if (!parse_flag(parent, option))
+            parse_value(parent, option, optarg);
+    }
     if (optind + 1 != argc)
         rg_args_fail("%s", usage);
+    check(parent);
     plan->server = rg_args_endpoint("HOST:PORT", argv[optind]);
-    if (plan->workers == 0 || plan->window == 0)
-        rg_args_fail("--workers and --window must not be 0");
+    if (parent->is_h2)
+        plan->streams = parent->streams;
     if (plan->addresses == 0)
-        plan->addresses = plan->clients / PORTS_PER_ADDRESS + 1;
+        plan->addresses = connections(plan) / PORTS_PER_ADDRESS + 1;
 }
 
 static void start_workers(struct parent *parent)
@@ -122,6 +205,8 @@ static void start_workers(struct parent *parent)
     parent->shared = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
     if (parent->shared == MAP_FAILED)
         rg_args_die("mmap");
+    if (!parent->plan.is_passing)
+        parent->shared->goal = connections(&parent->plan);
     for (unsigned i = 0; i < parent->plan.workers; i++) {
         parent->pids[i] = fork();
         if (parent->pids[i] < 0)
@@ -142,7 +227,7 @@ static void stop_workers(struct parent *parent)
 
 /* The sums over all workers. */
 struct sums {
-    uint64_t ready, failed, closed, events, bytes, first_ns, last_ns;
+    uint64_t ready, failed, closed, resumed, events, bytes, inflated, first_ns, last_ns;
 };
 
 static struct sums sum_up(struct parent *parent)
@@ -157,8 +242,10 @@ static struct sums sum_up(struct parent *parent)
         sums.ready += atomic_load(&tally->ready);
         sums.failed += atomic_load(&tally->failed);
         sums.closed += atomic_load(&tally->closed);
+        sums.resumed += atomic_load(&tally->resumed);
         sums.events += atomic_load(&tally->events);
         sums.bytes += atomic_load(&tally->bytes);
+        sums.inflated += atomic_load(&tally->inflated);
         if (first_ns != 0 && first_ns < sums.first_ns)
             sums.first_ns = first_ns;
         if (last_ns > sums.last_ns)
@@ -169,23 +256,38 @@ static struct sums sum_up(struct parent *parent)
     return sums;
 }
 
-static void report(struct parent *parent)
+/* Ends the line that line begins: all histograms as one. */
+static void print_with_latency(struct parent *parent, struct rg_buf *line)
 {
-    RG_CLEANUP(rg_buf_done) struct rg_buf line = {0};
-    struct sums sums = sum_up(parent);
     struct rg_hist *all = rg_zalloc(sizeof(*all));
 
     for (unsigned i = 0; i < parent->plan.workers; i++)
         rg_hist_merge(all, &parent->shared->tallies[i].latency);
-    rg_buf_addf(&line, "{\"ready\":%" PRIu64 ",\"failed\":%" PRIu64 ",\"closed\":%" PRIu64,
-                sums.ready, sums.failed, sums.closed);
-    rg_buf_addf(&line, ",\"events\":%" PRIu64 ",\"bytes\":%" PRIu64, sums.events, sums.bytes);
-    rg_buf_addf(&line, ",\"first_ns\":%" PRIu64 ",\"last_ns\":%" PRIu64 ",", sums.first_ns,
-                sums.last_ns);
-    rg_hist_describe(all, &line);
-    printf("%.*s}\n", (int)line.n, line.p);
+    rg_hist_describe(all, line);
+    printf("%.*s}\n", (int)line->n, line->p);
     fflush(stdout);
     rg_free(all);
+}
+
+static void report(struct parent *parent)
+{
+    RG_CLEANUP(rg_buf_done) struct rg_buf line = {0};
+    struct sums sums = sum_up(parent);
+
+    rg_buf_addf(&line, "{\"ready\":%" PRIu64 ",\"failed\":%" PRIu64 ",\"closed\":%" PRIu64,
+                sums.ready, sums.failed, sums.closed);
+    rg_buf_addf(&line, ",\"resumed\":%" PRIu64 ",\"tls\":\"%s\"", sums.resumed,
+                parent->shared->tls);
+    rg_buf_addf(&line, ",\"events\":%" PRIu64 ",\"bytes\":%" PRIu64 ",\"inflated\":%" PRIu64,
+                sums.events, sums.bytes, sums.inflated);
+    rg_buf_addf(&line, ",\"first_ns\":%" PRIu64 ",\"last_ns\":%" PRIu64 ",", sums.first_ns,
+                sums.last_ns);
+    print_with_latency(parent, &line);
+}
+
+static uint64_t come(const struct sums *sums)
+{
+    return sums->ready + sums->failed;
 }
 
 /* False if the time is over first. */
@@ -197,11 +299,11 @@ static bool wait_subscribed(struct parent *parent)
     do {
         usleep(POLL_US);
         sums = sum_up(parent);
-    } while (sums.ready + sums.failed < parent->plan.clients && rg_clock_mono_ms() < end_ms);
+    } while (come(&sums) < parent->plan.clients && rg_clock_mono_ms() < end_ms);
     return sums.ready == parent->plan.clients;
 }
 
-static void reset(struct parent *parent)
+static void start_anew(struct parent *parent)
 {
     uint64_t epoch = atomic_fetch_add(&parent->shared->epoch, 1) + 1;
 
@@ -210,6 +312,11 @@ static void reset(struct parent *parent)
                kill(parent->pids[i], 0) == 0)
             usleep(POLL_US);
     }
+}
+
+static void reset(struct parent *parent)
+{
+    start_anew(parent);
     puts("ok");
     fflush(stdout);
 }
@@ -221,6 +328,38 @@ static void wait_events(struct parent *parent, uint64_t count, uint64_t ms)
     while (sum_up(parent).events < count && rg_clock_mono_ms() < end_ms)
         usleep(POLL_US);
     report(parent);
+}
+
+/* The clients that have come since before, of count that were wanted. */
+static void report_opened(struct parent *parent, const struct sums *before, uint64_t count)
+{
+    RG_CLEANUP(rg_buf_done) struct rg_buf line = {0};
+    struct sums now = sum_up(parent);
+    uint64_t opened = now.ready - before->ready;
+    double seconds = (double)(now.last_ns - now.first_ns) / 1e9;
+
+    rg_buf_addf(&line, "{\"wanted\":%" PRIu64 ",\"opened\":%" PRIu64 ",\"failed\":%" PRIu64, count,
+                opened, now.failed - before->failed);
+    rg_buf_addf(&line, ",\"resumed\":%" PRIu64 ",\"tls\":\"%s\"", now.resumed - before->resumed,
+                parent->shared->tls);
+    rg_buf_addf(&line, ",\"seconds\":%.6f,\"rate\":%.1f,", seconds,
+                seconds > 0 ? (double)opened / seconds : 0);
+    print_with_latency(parent, &line);
+}
+
+static void open_passing(struct parent *parent, uint64_t count, uint64_t ms)
+{
+    uint64_t end_ms = rg_clock_mono_ms() + ms;
+    struct sums before, now;
+
+    start_anew(parent);
+    before = sum_up(parent);
+    atomic_fetch_add(&parent->shared->goal, count);
+    do {
+        usleep(POLL_US);
+        now = sum_up(parent);
+    } while (come(&now) < come(&before) + count && rg_clock_mono_ms() < end_ms);
+    report_opened(parent, &before, count);
 }
 
 static void obey(struct parent *parent)
@@ -237,6 +376,8 @@ static void obey(struct parent *parent)
             reset(parent);
         else if (sscanf(line, "wait %" SCNu64 " %" SCNu64, &count, &ms) == 2)
             wait_events(parent, count, ms);
+        else if (sscanf(line, "open %" SCNu64 " %" SCNu64, &count, &ms) == 2)
+            open_passing(parent, count, ms);
         else
             report(parent);
     }
@@ -248,13 +389,14 @@ int main(int argc, char **argv)
                                      .workers = 2,
                                      .window = 128,
                                      .subscriptions = "[{\"eventType\":\"bench.all\"}]"},
+                            .streams = 100,
                             .timeout_s = 120};
     bool is_complete;
 
     parse(&parent, argc, argv);
     rg_args_raise_descriptors();
     start_workers(&parent);
-    is_complete = wait_subscribed(&parent);
+    is_complete = parent.plan.is_passing || wait_subscribed(&parent);
     report(&parent);
     if (is_complete)
         obey(&parent);

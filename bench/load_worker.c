@@ -1,249 +1,286 @@
 #include "bench/load_worker.h"
 
-#include <arpa/inet.h>
 #include <errno.h>
-#include <netinet/tcp.h>
-#include <stdio.h>
 #include <string.h>
 #include <sys/epoll.h>
-#include <sys/socket.h>
 #include <unistd.h>
 
 #include "base/alloc.h"
 #include "base/clock.h"
+#include "base/err.h"
 #include "bench/args.h"
-#include "bench/stamp.h"
+#include "bench/load_deflate.h"
+#include "bench/load_h2.h"
+#include "bench/load_socket.h"
 
 #define BLOCK_SIZE (256 * 1024)
 #define BATCH      512
 #define TICK_MS    20 /* how soon a worker notices what the parent wants */
-#define SUBSCRIBED "rig.subscriptions_set"
-#define CARRY_SIZE (RG_STAMP_SIZE - 1) /* also enough for SUBSCRIBED cut in two */
 
 enum state {
+    UNUSED,
     CONNECTING,
     ASKED,
     READY,
     ENDED
 };
 
-struct client {
-    int fd;
+/* A connection: a client, or with HTTP/2 several. */
+struct conn {
+    struct rg_load_socket socket;
     unsigned char state;
-    unsigned char carry_n;
-    char carry[CARRY_SIZE];
+    uint32_t events;               /* that epoll waits for */
+    struct rg_load_tail tail;      /* plain HTTP/1.1 */
+    struct rg_load_frames *frames; /* permessage-deflate */
+    struct rg_load_h2 *h2;
+    uint64_t opened_ns;
+    struct conn *next_unused;
 };
 
 struct worker {
     const struct rg_load_plan *plan;
     struct rg_load_shared *shared;
     struct rg_load_tally *tally;
+    struct rg_load_network net;
+    struct rg_load_inflater *inflater;
     unsigned no;
     int epoll;
-    struct client *clients;
-    unsigned clients_n;
-    unsigned opened;
+    struct conn *conns, *unused;
+    unsigned conns_n;
+    uint64_t opened;
     unsigned in_making;
-    char *block; /* room for what was carried over, then BLOCK_SIZE */
+    char *block;
 };
 
-/* Clients are dealt out in turn, so that each worker has the same share of every kind. */
-static unsigned number_of(const struct worker *w, const struct client *client)
+/* What falls to this worker when total is dealt out in turn. */
+static uint64_t share_of(const struct worker *w, uint64_t total)
 {
-    return (unsigned)(client - w->clients) * w->plan->workers + w->no;
+    return total / w->plan->workers + (w->no < total % w->plan->workers);
+}
+
+/* Dealt out in turn, so that each worker has the same share of every kind. */
+static unsigned number_of(const struct worker *w, const struct conn *conn)
+{
+    return (unsigned)(conn - w->conns) * w->plan->workers + w->no;
 }
 
 /* Alternates within one worker, whatever the number of workers. */
-static bool is_ws(const struct worker *w, const struct client *client)
+static bool is_ws(const struct worker *w, const struct conn *conn)
 {
     if (w->plan->kind == RG_LOAD_MIXED)
-        return (client - w->clients) % 2 != 0;
+        return (conn - w->conns) % 2 != 0;
     return w->plan->kind == RG_LOAD_WS;
 }
 
-static void add_encoded(struct rg_buf *out, char c)
+/* The last connection may carry fewer. */
+static unsigned streams_of(const struct worker *w, const struct conn *conn)
 {
-    bool is_plain = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
-                    c == '.' || c == '-' || c == '_';
+    unsigned first = number_of(w, conn) * w->plan->streams;
+    unsigned left = w->plan->clients - first;
 
-    if (is_plain)
-        rg_buf_add_char(out, c);
-    else
-        rg_buf_addf(out, "%%%02X", (unsigned char)c);
+    return left < w->plan->streams ? left : w->plan->streams;
 }
 
-static void add_subscriptions(struct rg_buf *out, const char *json, unsigned number)
+static void watch(struct worker *w, struct conn *conn, uint32_t events)
 {
-    while (*json != '\0') {
-        if (strncmp(json, "{n}", 3) == 0) {
-            rg_buf_addf(out, "%07u", number);
-            json += 3;
-        } else {
-            add_encoded(out, *json++);
-        }
-    }
-}
+    struct epoll_event event = {.events = events, .data.ptr = conn};
+    int op = conn->events == 0 ? EPOLL_CTL_ADD : EPOLL_CTL_MOD;
 
-static void build_request(const struct worker *w, const struct client *client, struct rg_buf *out)
-{
-    const char *name = is_ws(w, client) ? "ws" : "sse";
-
-    rg_buf_clear(out);
-    if (w->plan->is_bare) {
-        rg_buf_add_char(out, is_ws(w, client) ? 'W' : 'S');
+    if (conn->events == events)
         return;
-    }
-    rg_buf_addf(out, "GET /_rig/v1/connection/%s?subscriptions=", name);
-    add_subscriptions(out, w->plan->subscriptions, number_of(w, client));
-    rg_buf_add_c(out, " HTTP/1.1\r\nHost: bench\r\n");
-    if (is_ws(w, client))
-        rg_buf_add_c(out, "Upgrade: websocket\r\nConnection: Upgrade\r\n"
-                          "Sec-WebSocket-Version: 13\r\n"
-                          "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n");
-    rg_buf_add_c(out, "\r\n");
-}
-
-static void end_client(struct worker *w, struct client *client)
-{
-    /* A reset, so that no port stays in TIME_WAIT and the next run finds all of them free. */
-    struct linger linger = {.l_onoff = 1, .l_linger = 0};
-
-    if (client->state == READY) {
-        atomic_fetch_add(&w->tally->closed, 1);
-    } else {
-        atomic_fetch_add(&w->tally->failed, 1);
-        w->in_making--;
-    }
-    client->state = ENDED;
-    setsockopt(client->fd, SOL_SOCKET, SO_LINGER, &linger, sizeof(linger));
-    close(client->fd);
-}
-
-static int bound_socket(const struct worker *w, unsigned number)
-{
-    struct sockaddr_in source = {.sin_family = AF_INET};
-    int fd = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
-    int yes = 1;
-
-    if (fd < 0)
-        rg_args_die("socket");
-    /* The port is chosen in connect(2), where only the pair of endpoints must be unique. */
-    setsockopt(fd, IPPROTO_IP, IP_BIND_ADDRESS_NO_PORT, &yes, sizeof(yes));
-    source.sin_addr.s_addr = htonl(INADDR_LOOPBACK + 1 + number % w->plan->addresses);
-    if (bind(fd, (struct sockaddr *)&source, sizeof(source)) < 0)
-        rg_args_die("bind");
-    return fd;
-}
-
-static void open_client(struct worker *w)
-{
-    struct client *client = &w->clients[w->opened++];
-    struct epoll_event event = {.events = EPOLLOUT, .data.ptr = client};
-
-    client->fd = bound_socket(w, number_of(w, client));
-    client->state = CONNECTING;
-    w->in_making++;
-    if (connect(client->fd, (const struct sockaddr *)&w->plan->server, sizeof(w->plan->server)) <
-            0 &&
-        errno != EINPROGRESS) {
-        end_client(w, client);
-        return;
-    }
-    if (epoll_ctl(w->epoll, EPOLL_CTL_ADD, client->fd, &event) < 0)
+    if (epoll_ctl(w->epoll, op, conn->socket.fd, &event) < 0)
         rg_args_die("epoll_ctl");
+    conn->events = events;
 }
 
-static void ask(struct worker *w, struct client *client)
+static void count_end(struct worker *w, struct conn *conn)
+{
+    if (conn->h2 != NULL)
+        rg_load_h2_free(&conn->h2); /* counts its clients */
+    else if (conn->state != READY)
+        atomic_fetch_add(&w->tally->failed, w->plan->streams > 0 ? streams_of(w, conn) : 1);
+    else if (!w->plan->is_passing)
+        atomic_fetch_add(&w->tally->closed, 1);
+}
+
+static void end_conn(struct worker *w, struct conn *conn)
+{
+    if (conn->state != READY)
+        w->in_making--;
+    count_end(w, conn);
+    if (conn->frames != NULL) {
+        rg_load_frames_done(conn->frames);
+        rg_free(conn->frames);
+    }
+    rg_load_socket_close(&conn->socket);
+    *conn = (struct conn){.state = ENDED};
+    if (w->plan->is_passing) {
+        conn->state = UNUSED;
+        conn->next_unused = w->unused;
+        w->unused = conn;
+    }
+}
+
+/* The first session to be resumed comes from a connection that nobody runs beside. */
+static bool may_open(const struct worker *w)
+{
+    if (w->opened >= share_of(w, atomic_load(&w->shared->goal)) || w->in_making >= w->plan->window)
+        return false;
+    return !w->plan->is_resuming || w->net.session != NULL || w->in_making == 0;
+}
+
+static void note_opening(struct worker *w, struct conn *conn)
+{
+    conn->opened_ns = rg_clock_mono_ns();
+    if (w->plan->is_passing && atomic_load(&w->tally->first_ns) == 0)
+        atomic_store(&w->tally->first_ns, conn->opened_ns);
+}
+
+static void open_conn(struct worker *w)
+{
+    struct conn *conn = w->unused;
+
+    w->unused = conn->next_unused;
+    w->opened++;
+    w->in_making++;
+    conn->state = CONNECTING;
+    note_opening(w, conn);
+    if (rg_load_socket_open(&conn->socket, &w->net, number_of(w, conn)) < 0)
+        end_conn(w, conn);
+    else
+        watch(w, conn, EPOLLOUT);
+}
+
+/* Sends what HTTP/2 has to send; false if the connection has ended. */
+static bool flush(struct worker *w, struct conn *conn)
+{
+    int done = rg_load_h2_flush(conn->h2, &conn->socket);
+
+    if (done < 0) {
+        end_conn(w, conn);
+        return false;
+    }
+    watch(w, conn, done > 0 ? EPOLLIN : EPOLLIN | EPOLLOUT);
+    return true;
+}
+
+static void ask(struct worker *w, struct conn *conn)
 {
     RG_CLEANUP(rg_buf_done) struct rg_buf request = {0};
-    struct epoll_event event = {.events = EPOLLIN, .data.ptr = client};
 
-    build_request(w, client, &request);
+    conn->state = ASKED;
+    if (w->plan->streams > 0) {
+        conn->h2 =
+            rg_load_h2_new(&w->net, number_of(w, conn) * w->plan->streams, streams_of(w, conn));
+        flush(w, conn);
+        return;
+    }
+    if (w->plan->is_deflated && is_ws(w, conn))
+        conn->frames = rg_zalloc(sizeof(*conn->frames));
+    rg_load_plan_request(w->plan, is_ws(w, conn), number_of(w, conn), &request);
     /* The first bytes of a connection always fit into its send buffer. */
-    if (send(client->fd, request.p, request.n, MSG_NOSIGNAL) != (ssize_t)request.n) {
-        end_client(w, client);
+    if (rg_load_socket_write(&conn->socket, request.p, request.n) != (long)request.n) {
+        end_conn(w, conn);
         return;
     }
-    client->state = ASKED;
-    epoll_ctl(w->epoll, EPOLL_CTL_MOD, client->fd, &event);
+    watch(w, conn, EPOLLIN);
 }
 
-static void count_event(struct worker *w, uint64_t sent_ns, uint64_t now_ns)
+static void go_on_connecting(struct worker *w, struct conn *conn)
 {
-    struct rg_load_tally *tally = w->tally;
+    uint32_t events = EPOLLOUT;
+    int done = rg_load_socket_connect(&conn->socket, &w->net, &events);
 
-    if (atomic_load_explicit(&tally->first_ns, memory_order_relaxed) == 0)
-        atomic_store_explicit(&tally->first_ns, now_ns, memory_order_relaxed);
-    rg_hist_add(&tally->latency, now_ns > sent_ns ? now_ns - sent_ns : 0);
-}
-
-/* Returns how many bytes are done with. */
-static size_t take_events(struct worker *w, const char *p, size_t n)
-{
-    uint64_t now_ns = rg_clock_mono_ns();
-    uint64_t sent_ns, found = 0;
-    size_t at = 0, step;
-
-    while ((step = rg_stamp_find(p + at, n - at, &sent_ns)) > 0) {
-        at += step;
-        found++;
-        count_event(w, sent_ns, now_ns);
-    }
-    if (found > 0) {
-        atomic_store_explicit(&w->tally->last_ns, now_ns, memory_order_relaxed);
-        atomic_fetch_add_explicit(&w->tally->events, found, memory_order_release);
-    }
-    return at;
-}
-
-static void take_answer(struct worker *w, struct client *client, const char *p, size_t n)
-{
-    if (!w->plan->is_bare && memmem(p, n, SUBSCRIBED, sizeof(SUBSCRIBED) - 1) == NULL)
-        return;
-    client->state = READY;
-    w->in_making--;
-    atomic_fetch_add(&w->tally->ready, 1);
-}
-
-static void take_bytes(struct worker *w, struct client *client, size_t received)
-{
-    const char *p = w->block + CARRY_SIZE - client->carry_n;
-    size_t n = received + client->carry_n;
-    size_t done = 0;
-
-    if (client->state == READY)
-        done = take_events(w, p, n);
+    if (done < 0)
+        end_conn(w, conn);
+    else if (done > 0)
+        ask(w, conn);
     else
-        take_answer(w, client, p, n);
-    client->carry_n = (unsigned char)(n - done < CARRY_SIZE ? n - done : CARRY_SIZE);
-    memcpy(client->carry, p + n - client->carry_n, client->carry_n);
+        watch(w, conn, events);
 }
 
-static void receive(struct worker *w, struct client *client)
+static void become_ready(struct worker *w, struct conn *conn)
 {
-    ssize_t n = recv(client->fd, w->block + CARRY_SIZE, BLOCK_SIZE, 0);
+    uint64_t now_ns;
 
-    if (n < 0 && (errno == EAGAIN || errno == EINTR))
-        return;
-    if (n <= 0) {
-        end_client(w, client);
-        return;
+    conn->state = READY;
+    w->in_making--;
+    if (conn->h2 == NULL)
+        atomic_fetch_add(&w->tally->ready, 1);
+    if (w->plan->is_passing) {
+        now_ns = rg_clock_mono_ns();
+        rg_hist_add(&w->tally->latency, now_ns - conn->opened_ns);
+        atomic_store(&w->tally->last_ns, now_ns);
+        end_conn(w, conn);
     }
-    memcpy(w->block + CARRY_SIZE - client->carry_n, client->carry, client->carry_n);
-    atomic_fetch_add_explicit(&w->tally->bytes, (uint64_t)n, memory_order_relaxed);
-    take_bytes(w, client, (size_t)n);
 }
 
-static void on_client(struct worker *w, struct client *client, uint32_t events)
+static void take_http1(struct worker *w, struct conn *conn, size_t n)
 {
-    if (client->state == CONNECTING) {
-        if ((events & (EPOLLERR | EPOLLHUP)) != 0)
-            end_client(w, client);
-        else
-            ask(w, client);
-    } else if (client->state != ENDED) {
-        receive(w, client);
+    if (conn->state == READY)
+        rg_load_tally_scan(w->tally, &conn->tail, w->block, n);
+    else if (w->plan->is_bare || rg_load_tail_is_subscribed(&conn->tail, w->block, n))
+        become_ready(w, conn);
+}
+
+static int take_deflated(struct worker *w, struct conn *conn, size_t n)
+{
+    int err = rg_load_frames_feed(conn->frames, w->inflater, w->block, n);
+
+    if (err == 0 && conn->state == ASKED && conn->frames->is_subscribed)
+        become_ready(w, conn);
+    return err;
+}
+
+static int take_http2(struct worker *w, struct conn *conn, size_t n)
+{
+    int err = rg_load_h2_feed(conn->h2, w->block, n);
+
+    if (err == 0 && conn->state == ASKED && rg_load_h2_is_settled(conn->h2))
+        become_ready(w, conn);
+    return err;
+}
+
+static int take_bytes(struct worker *w, struct conn *conn, size_t n)
+{
+    atomic_fetch_add_explicit(&w->tally->bytes, n, memory_order_relaxed);
+    if (conn->h2 != NULL)
+        return take_http2(w, conn, n);
+    if (conn->frames != NULL)
+        return take_deflated(w, conn, n);
+    take_http1(w, conn, n);
+    return 0;
+}
+
+static bool is_open(const struct conn *conn)
+{
+    return conn->state == ASKED || conn->state == READY;
+}
+
+/* What OpenSSL has taken from the socket is not seen by epoll any more: read all of it. */
+static void receive(struct worker *w, struct conn *conn)
+{
+    do {
+        long n = rg_load_socket_read(&conn->socket, w->block, BLOCK_SIZE);
+
+        if (n == -EAGAIN || n == -EINTR)
+            break;
+        if (n <= 0 || take_bytes(w, conn, (size_t)n) < 0)
+            end_conn(w, conn);
+    } while (is_open(conn) && conn->socket.ssl != NULL);
+}
+
+static void on_conn(struct worker *w, struct conn *conn, uint32_t events)
+{
+    if (conn->state == CONNECTING) {
+        go_on_connecting(w, conn);
+        return;
     }
+    if (is_open(conn) && (events & ~(uint32_t)EPOLLOUT) != 0)
+        receive(w, conn);
+    /* What was received may want answers: acknowledged settings, pings. */
+    if (is_open(conn) && conn->h2 != NULL)
+        flush(w, conn);
 }
 
 static void start_anew_if_told(struct worker *w)
@@ -255,6 +292,7 @@ static void start_anew_if_told(struct worker *w)
     memset(&w->tally->latency, 0, sizeof(w->tally->latency));
     atomic_store(&w->tally->events, 0);
     atomic_store(&w->tally->bytes, 0);
+    atomic_store(&w->tally->inflated, 0);
     atomic_store(&w->tally->first_ns, 0);
     atomic_store(&w->tally->last_ns, 0);
     atomic_store(&w->tally->epoch, epoch);
@@ -268,21 +306,32 @@ static void loop(struct worker *w)
     while (!atomic_load(&w->shared->must_end) && getppid() == parent) {
         int n;
 
-        while (w->opened < w->clients_n && w->in_making < w->plan->window)
-            open_client(w);
+        while (may_open(w))
+            open_conn(w);
         n = epoll_wait(w->epoll, events, BATCH, TICK_MS);
         start_anew_if_told(w);
         for (int i = 0; i < n; i++)
-            on_client(w, events[i].data.ptr, events[i].events);
+            on_conn(w, events[i].data.ptr, events[i].events);
     }
 }
 
-/* So that the next run finds every port free (see end_client()). */
+/* So that the next run finds every port free (see rg_load_socket_close()). */
 static void end_all(struct worker *w)
 {
-    for (unsigned i = 0; i < w->opened; i++) {
-        if (w->clients[i].state != ENDED)
-            end_client(w, &w->clients[i]);
+    for (unsigned i = 0; i < w->conns_n; i++) {
+        if (w->conns[i].state != UNUSED && w->conns[i].state != ENDED)
+            end_conn(w, &w->conns[i]);
+    }
+}
+
+static void make_conns(struct worker *w)
+{
+    w->conns_n = w->plan->is_passing ? w->plan->window
+                                     : (unsigned)share_of(w, atomic_load(&w->shared->goal));
+    w->conns = rg_zalloc(sizeof(*w->conns) * w->conns_n);
+    for (unsigned i = w->conns_n; i-- > 0;) {
+        w->conns[i].next_unused = w->unused;
+        w->unused = &w->conns[i];
     }
 }
 
@@ -290,15 +339,18 @@ void rg_load_worker_run(const struct rg_load_plan *plan, struct rg_load_shared *
 {
     struct worker w = {.plan = plan, .shared = shared, .tally = &shared->tallies[no], .no = no};
 
-    w.clients_n = plan->clients / plan->workers + (no < plan->clients % plan->workers);
-    w.clients = rg_zalloc(sizeof(*w.clients) * w.clients_n);
-    w.block = rg_alloc(CARRY_SIZE + BLOCK_SIZE);
+    make_conns(&w);
+    rg_load_network_init(&w.net, plan, shared, w.tally);
+    w.inflater = rg_load_inflater_new(w.tally);
+    w.block = rg_alloc(BLOCK_SIZE);
     w.epoll = epoll_create1(EPOLL_CLOEXEC);
     if (w.epoll < 0)
         rg_args_die("epoll_create1");
     loop(&w);
     end_all(&w);
     close(w.epoll);
-    rg_free(w.clients);
+    rg_load_inflater_free(&w.inflater);
+    rg_load_network_done(&w.net);
+    rg_free(w.conns);
     rg_free(w.block);
 }

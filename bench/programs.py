@@ -18,8 +18,15 @@ EXTRACTORS = json.dumps({
 })
 
 
+CONCURRENT = 64  # connections in the making at any moment when their rate is measured
+
+
 class Failure(Exception):
     """A figure that cannot be measured, with the reason."""
+
+
+class Unavailable(Failure):
+    """A figure that this machine cannot give, whatever is done: no fault of the run."""
 
 
 class Program:
@@ -89,11 +96,13 @@ class Gateway(Program):
 
     def __init__(self, ctx, command="serve", prefix=(), **env):
         self.name = "rgate"
+        self.http = None
         self.log = ctx.log_path(self.name)
         full = {
             "PATH": os.environ["PATH"], "INBOUND_PORT": "0", "API_HTTP_PORT": "0",
             "INBOUND_HOST": "127.0.0.1", "API_HTTP_HOST": "127.0.0.1", "LOG_LEVEL": "warn",
-            "EXTRACTORS": EXTRACTORS, "REACTORS": str(ctx.reactors), **env,
+            "EXTRACTORS": EXTRACTORS, "REACTORS": str(ctx.reactors),
+            "MAX_CONNECTIONS_PER_MINUTE": "1000000000", **env,
         }
         with open(self.log, "wb") as log:
             self.process = subprocess.Popen(
@@ -111,7 +120,7 @@ class Gateway(Program):
     def _banner(self, name, timeout):
         end = time.monotonic() + timeout
         while time.monotonic() < end:
-            found = re.search(name + r": *(?:http://)?\S+:(\d+)", self._log_text())
+            found = re.search(name + r": *(?:https?://)?\S+:(\d+)", self._log_text())
             if found:
                 return int(found.group(1))
             if self.process.poll() is not None:
@@ -119,6 +128,9 @@ class Gateway(Program):
                               + self._log_text()[-500:])
             time.sleep(0.02)
         raise Failure(f'rgate printed no "{name}"; see {self.log}')
+
+    def tls_port(self):
+        return self._banner("client https port", 10)
 
     def bootstrap(self):
         return f"127.0.0.1:{self._banner('kafka bootstrap', 10)}"
@@ -131,7 +143,8 @@ class Gateway(Program):
         return sum(int(n) for labels, n in found if 'source="kafka"' in labels)
 
     def stop(self):
-        self.http.close()
+        if self.http:
+            self.http.close()
         if self.process.poll() is None:
             self.process.terminate()
         elif not self.is_stopped:
@@ -151,17 +164,56 @@ class BareFanout(Program):
         self.trigger = int(self.line(10).split()[1])
 
 
+class BareAccept(Program):
+    """answer: the bytes that every connection gets."""
+
+    def __init__(self, ctx, answer, certificate=None):
+        path = os.path.join(ctx.work, ctx.unique("answer"))
+        with open(path, "wb") as file:
+            file.write(answer)
+        argv = [ctx.program("rg-bare-accept"), "--threads", str(ctx.reactors), "--answer", path]
+        if certificate:
+            argv += ["--cert", certificate.cert, "--key", certificate.key]
+        super().__init__(ctx, argv)
+        self.port = int(self.line(10).split()[1])
+
+
+class Certificate:
+    """A key (P-256) and a certificate that it signed itself, for this run."""
+
+    KEY = "P-256"
+
+    def __init__(self, ctx):
+        self.cert = os.path.join(ctx.work, "cert.pem")
+        self.key = os.path.join(ctx.work, "key.pem")
+        if shutil.which("openssl") is None:
+            raise Failure("needs the program openssl")
+        if os.path.exists(self.cert):
+            return
+        subprocess.run(
+            ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256",
+             "-nodes", "-days", "30", "-subj", "/CN=localhost", "-out", self.cert,
+             "-keyout", self.key], capture_output=True, timeout=30, check=True)
+
+    def env(self):
+        return {"HTTPS_CERTFILE": self.cert, "HTTPS_KEYFILE": self.key,
+                "INBOUND_HTTPS_PORT": "0", "API_HTTPS_PORT": "0"}
+
+
 class Load(Program):
+    """Clients that stay; options: more of rg-load's."""
+
     def __init__(self, ctx, server, clients, kind, subscriptions='[{"eventType":"bench.all"}]',
-                 bare=False):
+                 options=(), port=None):
         argv = [ctx.program("rg-load"), "--clients", str(clients), "--kind", kind,
-                "--workers", str(ctx.load_workers), "--subscriptions", subscriptions]
-        argv += ["--bare"] if bare else []
-        super().__init__(ctx, [*argv, f"127.0.0.1:{server.port}"])
+                "--workers", str(ctx.load_workers), "--subscriptions", subscriptions,
+                "--timeout", "300"]
+        argv += ["--bare"] if isinstance(server, BareFanout) else []
+        super().__init__(ctx, [*argv, *options, f"127.0.0.1:{port or server.port}"])
         self.clients = clients
-        first = json.loads(self.line(150))
-        if first["ready"] != clients:
-            raise Failure(f"only {first['ready']} of {clients} clients were subscribed")
+        self.first = json.loads(self.line(330))
+        if self.first["ready"] != clients:
+            raise Failure(f"only {self.first['ready']} of {clients} clients were subscribed")
 
     def wait(self, events, seconds):
         """A report once so many events arrived; fewer, or a lost client, is a failure."""
@@ -170,6 +222,25 @@ class Load(Program):
             raise Failure(f"{report['closed']} clients were disconnected")
         if report["events"] != events:
             raise Failure(f"{report['events']} of {events} deliveries within {seconds} s")
+        return report
+
+
+class Passing(Program):
+    """Clients that leave as soon as they are subscribed."""
+
+    def __init__(self, ctx, port, kind, options=()):
+        super().__init__(ctx, [
+            ctx.program("rg-load"), "--passing", "--kind", kind, "--workers",
+            str(ctx.load_workers), "--window", str(CONCURRENT // ctx.load_workers), *options,
+            f"127.0.0.1:{port}"])
+        self.line(10)  # ready
+
+    def open(self, count, seconds=120):
+        """A report once so many clients have come and gone."""
+        report = self.report(f"open {count} {seconds * 1000}", seconds + 30)
+        if report["opened"] != count:
+            raise Failure(f"{report['opened']} of {count} clients were subscribed, "
+                          f"{report['failed']} failed")
         return report
 
 

@@ -23,10 +23,10 @@ _rgate()
         dev:*) words="--expose --no-demo --help" ;;
         check:*) words="--no-connect --all --help" ;;
         publish:*)
-            words="--type --data --source --id --brokers --topic --key --url --jwt --help"
+            words="--type --data --source --id --brokers --topic --key --url --cacert --insecure --jwt --help"
             ;;
         subscribe:*)
-            words="--url --ws --type --where --subscriptions --jwt --count --once --raw --all --help"
+            words="--url --cacert --insecure --ws --type --where --subscriptions --jwt --count --once --raw --all --help"
             ;;
         token:*) words="--secret --alg --sub --jti --claim --exp --help" ;;
         esac

@@ -30,6 +30,8 @@ complete -c rgate -n "$in publish" -l brokers -x -d 'bootstrap brokers'
 complete -c rgate -n "$in publish" -l topic -x -d 'Kafka topic'
 complete -c rgate -n "$in publish" -l key -x -d 'key of the message'
 complete -c rgate -n "$in publish subscribe" -l url -x -a http://localhost:4000 -d 'of the gateway'
+complete -c rgate -n "$in publish subscribe" -l cacert -r -F -d 'certificates to trust'
+complete -c rgate -n "$in publish subscribe" -l insecure -d 'trust any certificate'
 complete -c rgate -n "$in publish subscribe" -l jwt -x -d 'JSON Web Token'
 
 complete -c rgate -n "$in subscribe" -l ws -d 'use a WebSocket'

@@ -33,9 +33,11 @@ _rgate() {
             '--source[source of the event]:source:' '--id[id of the event]:id:' \
             '--brokers[bootstrap brokers]:host\:port:' '--topic[Kafka topic]:topic:' \
             '--key[key of the message]:key:' '--url[of the gateway]:URL:_urls' \
+            '--cacert[certificates to trust]:file:_files' '--insecure[trust any certificate]' \
             '--jwt[JSON Web Token]:token:' $help '1:body:_files -P @' ;;
     subscribe)
         _arguments '--url[of the gateway]:URL:_urls' '--ws[use a WebSocket]' \
+            '--cacert[certificates to trust]:file:_files' '--insecure[trust any certificate]' \
             '*--type[event type]:type:' '*--where[condition]:field=value:' \
             '--subscriptions[list of subscriptions]:JSON:' '--jwt[JSON Web Token]:token:' \
             '--count[end after so many events]:number:' \

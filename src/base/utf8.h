@@ -16,6 +16,12 @@
 bool rg_utf8_is_valid(struct rg_str s);
 
 /*
+ * True if s can be the beginning of valid UTF-8: it is valid, or only its last character is
+ * incomplete. *ret_whole is the number of bytes in complete characters.
+ */
+bool rg_utf8_is_beginning(struct rg_str s, size_t *ret_whole);
+
+/*
  * The length (1 to 4) of the valid sequence that starts at s with n bytes left,
  * or 0 if there is none.
  */

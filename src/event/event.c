@@ -100,14 +100,14 @@ struct rg_frame *rg_frame_new(size_t n)
 }
 
 const struct rg_frame *rg_event_frame(struct rg_event *event, enum rg_frame_kind kind,
-                                      rg_frame_encode_fn *encode)
+                                      rg_frame_encode_fn *encode, void *arg)
 {
     struct rg_frame *frame = atomic_load_explicit(&event->frames[kind], memory_order_acquire);
     struct rg_frame *mine;
 
     if (frame != NULL)
         return frame;
-    mine = encode(event);
+    mine = encode(event, arg);
     if (atomic_compare_exchange_strong_explicit(&event->frames[kind], &frame, mine,
                                                 memory_order_acq_rel, memory_order_acquire))
         return mine;

@@ -31,15 +31,28 @@ struct rg_origin {
 
 /* Encodings of an event that clients share. */
 enum rg_frame_kind {
-    RG_FRAME_SSE, /* HTTP/1.1 chunk around an event-stream frame */
-    RG_FRAME_WS,  /* one unmasked text frame */
+    RG_FRAME_SSE,        /* HTTP/1.1 chunk around an event-stream frame */
+    RG_FRAME_SSE_GZIP,   /* the same around a piece of a gzip stream with that frame in it */
+    RG_FRAME_WS,         /* one unmasked text frame */
+    RG_FRAME_WS_DEFLATE, /* the same, compressed if that pays */
     RG_FRAME_KINDS
+};
+
+/*
+ * What the text in a piece of a gzip stream adds to the stream's check sum; n == 0: nothing. The
+ * shift is the operator that puts n bytes behind others (push/gzip.h).
+ */
+struct rg_gzip_sum {
+    uint32_t n;
+    uint32_t crc;
+    uint32_t shift;
 };
 
 /* Encoded bytes. The body is the part without transport framing (the chunk's content). */
 struct rg_frame {
     uint32_t n;
     uint32_t body_at, body_n;
+    struct rg_gzip_sum sum;
     char p[];
 };
 
@@ -89,14 +102,17 @@ static inline struct rg_str rg_event_id(const struct rg_event *event)
     return rg_str_n(event->id, event->id_n);
 }
 
-/* Encodes an event; returns a frame from rg_frame_new(). Must not keep the event. */
-typedef struct rg_frame *rg_frame_encode_fn(const struct rg_event *event);
+/*
+ * Encodes an event; returns a frame from rg_frame_new(). Must not keep the event. arg is what
+ * rg_event_frame() was given.
+ */
+typedef struct rg_frame *rg_frame_encode_fn(const struct rg_event *event, void *arg);
 
 struct rg_frame *rg_frame_new(size_t n);
 
 /* The frame of this kind, encoded now if nobody did yet. Owned by the event. */
 const struct rg_frame *rg_event_frame(struct rg_event *event, enum rg_frame_kind kind,
-                                      rg_frame_encode_fn *encode);
+                                      rg_frame_encode_fn *encode, void *arg);
 
 /* Bytes an event occupies while it waits, for bounded queues. */
 static inline size_t rg_event_bytes(const struct rg_event *event)

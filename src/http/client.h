@@ -47,12 +47,20 @@ typedef void rg_http_client_fn(void *arg, const struct rg_http_client_result *re
 /* Starts the thread. */
 struct rg_http_client *rg_http_client_new(const struct rg_http_client_settings *settings);
 
+/*
+ * A clock for whoever needs one beside its requests: fn(arg) about every interval_ms, on the
+ * client's thread. One per client; before it is used by anybody else.
+ */
+void rg_http_client_set_tick(struct rg_http_client *client, uint64_t interval_ms,
+                             void (*fn)(void *arg), void *arg);
+
 /* Ends the thread; each request under way is told RG_ECANCELED first. Not on a reactor. */
 void rg_http_client_free(struct rg_http_client **clientp);
 
 /*
  * Sends a request (everything in it is copied); fn is called exactly once, later. RG_EFULL, without
- * a call, if too many are under way; RG_EINVAL with why for what is no http or https URL.
+ * a call, if too many are under way; RG_EINVAL with why for what is no http or https URL, and for a
+ * field's value with a control byte in it.
  */
 int rg_http_client_send(struct rg_http_client *client, const struct rg_http_client_request *request,
                         rg_http_client_fn *fn, void *arg, struct rg_why *why);

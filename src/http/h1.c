@@ -415,6 +415,8 @@ int rg_h1_parse_head(const char *p, size_t n, struct rg_request *req, struct rg_
     int err;
 
     *framing = (struct rg_h1_framing){0};
+    req->is_h2 = false;
+    req->protocol = (struct rg_str){NULL, 0};
     req->fields_n = 0;
     err = parse_request_line(&head);
     if (err < 0)

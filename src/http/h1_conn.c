@@ -209,18 +209,21 @@ static int begin_request(struct rg_h1_conn *c, const char *p, struct rg_why *why
     return 0;
 }
 
-static void begin_body(struct rg_h1_conn *c, bool has_body_bytes)
+/* False if the connection cannot go on. */
+static bool begin_body(struct rg_h1_conn *c, bool has_body_bytes)
 {
     static const char go_on[] = "HTTP/1.1 100 Continue\r\n\r\n";
+    long n = UV_EAGAIN;
 
     c->chunked = (struct rg_chunked){0};
     c->window_start_ms = c->server->reactor->now_ms;
     c->window_bytes = 0;
     set_state(c, RG_H1_BODY, RATE_WINDOW_MS);
-    if (c->framing.expects_continue && !has_body_bytes) {
-        /* An interim answer that the socket does not take is not worth waiting for. */
-        rg_stream_write(c->stream, go_on, sizeof(go_on) - 1);
-    }
+    if (c->framing.expects_continue && !has_body_bytes)
+        n = rg_stream_write(c->stream, go_on, sizeof(go_on) - 1);
+    /* An interim answer that the socket does not take is not worth waiting for, but half of one
+     * would spoil the answer that follows. */
+    return n == UV_EAGAIN || n == (long)sizeof(go_on) - 1;
 }
 
 /*
@@ -297,7 +300,10 @@ static long process_one(struct rg_h1_conn *c, char *p, size_t n)
             refuse(c, status, &why);
             return -1;
         }
-        begin_body(c, n > c->head_n);
+        if (!begin_body(c, n > c->head_n)) {
+            conn_close(c);
+            return -1;
+        }
     }
 
     long err = take_body(c, p + c->head_n, n - c->head_n, &used, &is_done, &why);
@@ -325,6 +331,34 @@ static long process_one(struct rg_h1_conn *c, char *p, size_t n)
 }
 
 /*
+ * The first bytes may say that this is a connection of HTTP/2. True if they do, or begin to; the
+ * connection may be gone then.
+ */
+static bool is_for_h2(struct rg_h1_conn *c, const char *p, size_t n)
+{
+    struct rg_stream *stream = c->stream;
+    int verdict = c->may_be_h2 ? rg_h2_detect(p, n) : -1;
+
+    /* Who has agreed on HTTP/2 is not answered in another version, whatever comes. */
+    if (c->may_be_h2 && stream->speaks_h2)
+        verdict = 1;
+    if (verdict < 0) {
+        c->may_be_h2 = false;
+        return false;
+    }
+    if (verdict == 0) {
+        if (c->state == RG_H1_IDLE)
+            set_state(c, RG_H1_HEAD, c->server->settings->header_timeout_ms);
+        keep(c, p, n);
+        return true;
+    }
+    c->stream = NULL;
+    rg_h2_conn_open(c->server, stream, c->transport, p, n);
+    conn_free(c);
+    return true;
+}
+
+/*
  * Handles all requests that are complete. p[0..n) are new bytes in the shared buffer, or nothing if
  * only c->in is to be looked at.
  */
@@ -337,6 +371,8 @@ static void process(struct rg_h1_conn *c, char *p, size_t n)
         p = c->in.p;
         n = c->in.n;
     }
+    if (is_for_h2(c, p, n))
+        return;
     c->is_processing = true;
     while (n > 0 && (c->state == RG_H1_IDLE || c->state == RG_H1_HEAD || c->state == RG_H1_BODY)) {
         used = process_one(c, p, n);
@@ -509,6 +545,7 @@ void rg_h1_conn_open(struct rg_http_server *server, struct rg_stream *stream,
     c->transport = transport;
     c->timer.fn = on_timer;
     c->stream = stream;
+    c->may_be_h2 = server->settings->is_h2_on;
     c->exchange.ops = &exchange_ops;
     c->exchange.server = server;
     c->exchange.transport = &c->transport;

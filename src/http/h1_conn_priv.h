@@ -23,6 +23,7 @@ struct rg_h1_conn {
     struct rg_stream *stream;
     struct rg_timer timer;
     enum rg_h1_state state;
+    bool may_be_h2;     /* nothing of the first request has been looked at */
     bool is_processing; /* inside process(): answers do not recurse into it */
     bool wants_close;   /* after the current answer */
     bool keep_alive;    /* of the current request */

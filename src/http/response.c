@@ -22,7 +22,7 @@ static void add_field(struct rg_buf *out, struct rg_str name, struct rg_str valu
     out->n += value.n + 2;
 }
 
-static bool is_bodiless(int status)
+bool rg_response_is_bodiless(int status)
 {
     return status < 200 || status == 204 || status == 304;
 }
@@ -44,13 +44,13 @@ void rg_response_encode_h1(const struct rg_response *res, enum rg_method request
     for (size_t i = 0; i < res->fields_n; i++)
         add_field(out, res->fields[i].name, res->fields[i].value);
     rg_buf_addf(out, "date: %s\r\n", date);
-    if (!is_bodiless(res->status))
+    if (!rg_response_is_bodiless(res->status))
         rg_buf_addf(out, "content-length: %zu\r\n", res->body.n);
     /* An interim response says nothing of the connection's end; 101 brings its own field. */
     if (res->status >= 200)
         add_connection(out, request_minor, keep_alive);
     rg_buf_add(out, "\r\n", 2);
-    if (!is_bodiless(res->status) && request_method != RG_HEAD)
+    if (!rg_response_is_bodiless(res->status) && request_method != RG_HEAD)
         rg_buf_add_str(out, res->body);
 }
 

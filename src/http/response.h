@@ -17,6 +17,9 @@ struct rg_response {
     struct rg_str body;
 };
 
+/* A response with this status has no body, and says nothing of its length. */
+bool rg_response_is_bodiless(int status);
+
 /* Adds a field; more than RG_RESPONSE_MAX_FIELDS is our own mistake (rg_assert). CR, LF and NUL in
  * value are replaced by spaces, so that no value can split the response. */
 void rg_response_add(struct rg_response *res, struct rg_str name, struct rg_str value);

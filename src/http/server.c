@@ -4,6 +4,7 @@
 #include "base/log.h"
 #include "event/json.h"
 #include "net/socket.h"
+#include "net/tls.h"
 
 const struct rg_http_settings rg_http_default_settings = {
     .limits = {16 * 1024, 16 * 1024, 64 * 1024},
@@ -11,6 +12,8 @@ const struct rg_http_settings rg_http_default_settings = {
     .header_timeout_ms = 10000,
     .write_timeout_ms = 10000,
     .body_min_rate = 1024,
+    .is_h2_on = true,
+    .h2_max_streams = 100,
 };
 
 const struct rg_counter_row rg_http_counter_rows[] = {
@@ -28,6 +31,15 @@ const struct rg_counter_row rg_http_counter_rows[] = {
                            "Requests refused by the parser or a limit."},
     [RG_HTTP_TIMEOUTS] = {"rgate_http_timeouts_total", "counter", NULL,
                           "Connections cut because a request or a reader was too slow."},
+    [RG_HTTP_H2_CONNECTIONS] = {"rgate_http2_connections", "gauge", NULL,
+                                "Open HTTP/2 connections; also counted as HTTP connections."},
+    [RG_HTTP_H2_STREAMS] = {"rgate_http2_streams_total", "counter", NULL,
+                            "HTTP/2 streams that peers have opened."},
+    [RG_HTTP_H2_RESETS_IN] = {"rgate_http2_resets_total", "counter", "by=\"peer\"",
+                              "HTTP/2 streams that were reset."},
+    [RG_HTTP_H2_RESETS_OUT] = {"rgate_http2_resets_total", "counter", "by=\"us\"", ""},
+    [RG_HTTP_H2_FLOODS] = {"rgate_http2_floods_total", "counter", NULL,
+                           "HTTP/2 connections cut because of a flood of frames or fields."},
 };
 const size_t rg_http_counter_rows_n = RG_HTTP_ROWS;
 
@@ -94,15 +106,34 @@ static void on_nothing(struct rg_stream *stream)
 
 static const struct rg_stream_events no_events = {on_nothing, on_nothing, on_nothing};
 
+static void begin(struct rg_http_server *server, struct rg_stream *stream,
+                  struct rg_http_transport transport)
+{
+    if (stream == NULL)
+        return;
+    rg_count(server->counters, RG_HTTP_ACCEPTED, 1);
+    rg_h1_conn_open(server, stream, transport);
+}
+
 void rg_http_server_accept(void *arg, int fd)
 {
     struct rg_http_server *server = arg;
     struct rg_stream *stream = rg_socket_open(server->reactor, fd, &no_events, server);
 
-    if (stream == NULL)
-        return;
-    rg_count(server->counters, RG_HTTP_ACCEPTED, 1);
-    rg_h1_conn_open(server, stream, (struct rg_http_transport){fd, false});
+    begin(server, stream, (struct rg_http_transport){fd, false});
+}
+
+void rg_http_server_set_tls(struct rg_http_server *server, struct rg_tls *tls)
+{
+    server->tls = tls;
+}
+
+void rg_http_server_accept_tls(void *arg, int fd)
+{
+    struct rg_http_server *server = arg;
+    struct rg_stream *stream = rg_tls_open(server->tls, server->reactor, fd, &no_events, server);
+
+    begin(server, stream, (struct rg_http_transport){fd, true});
 }
 
 void rg_http_server_drain(struct rg_http_server *server)

@@ -6,8 +6,9 @@
  * duty to answer it, now or later. A handler may also take the whole connection over (SSE,
  * WebSocket). Malformed or too slow requests are answered here.
  *
- * Requests on one connection are handled one after the other; what is pipelined behind an
- * unanswered request waits unread.
+ * HTTP/2 is recognised by its first bytes (RFC 9113 3.3: prior knowledge, or agreed on in TLS).
+ * Requests on one connection of HTTP/1.1 are handled one after the other; what is pipelined behind
+ * an unanswered request waits unread. Those on one of HTTP/2 share it.
  *
  * Thread: the reactor.
  */
@@ -19,12 +20,16 @@
 #include "http/router.h"
 #include "net/socket.h"
 
+struct rg_tls;
+
 struct rg_http_settings {
     struct rg_h1_limits limits;
     uint64_t idle_timeout_ms;   /* between requests */
     uint64_t header_timeout_ms; /* from a head's first byte to its last */
     uint64_t write_timeout_ms;  /* without progress while data is pending */
     uint64_t body_min_rate;     /* bytes a second, measured over 10 s */
+    bool is_h2_on;              /* HTTP/2 is spoken with those who begin with it */
+    uint32_t h2_max_streams;    /* at a time on one connection of HTTP/2 */
 };
 extern const struct rg_http_settings rg_http_default_settings;
 
@@ -44,6 +49,10 @@ void rg_http_server_free(struct rg_http_server **serverp);
 
 /* Takes a connected socket; of type rg_accept_fn, arg being the server. */
 void rg_http_server_accept(void *arg, int fd);
+
+/* The same with TLS on the socket, once the server was given what it shows (borrowed). */
+void rg_http_server_set_tls(struct rg_http_server *server, struct rg_tls *tls);
+void rg_http_server_accept_tls(void *arg, int fd);
 
 /*
  * Graceful end: closes idle connections now, the others after their current exchange, which are

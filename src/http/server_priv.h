@@ -2,7 +2,8 @@
  * server_priv.h - what a server, its connections and the exchanges on them know of each other.
  *
  * server.c has the list of connections, exchange.c is what a handler sees, h1_conn.c and h2_conn.c
- * read requests and write answers.
+ * read requests and write answers. A connection begins as h1_conn.c's, which hands it over when its
+ * first bytes say so.
  *
  * Thread: the reactor.
  */
@@ -22,6 +23,11 @@ enum {
     RG_HTTP_5XX,
     RG_HTTP_MALFORMED,
     RG_HTTP_TIMEOUTS,
+    RG_HTTP_H2_CONNECTIONS,
+    RG_HTTP_H2_STREAMS,
+    RG_HTTP_H2_RESETS_IN,
+    RG_HTTP_H2_RESETS_OUT,
+    RG_HTTP_H2_FLOODS,
     RG_HTTP_ROWS
 };
 
@@ -65,6 +71,7 @@ struct rg_exchange_ops {
 struct rg_http_server {
     struct rg_reactor *reactor;
     const struct rg_http_settings *settings;
+    struct rg_tls *tls; /* NULL: no port with TLS */
     const struct rg_route *routes;
     size_t routes_n;
     struct rg_counters *counters;
@@ -110,3 +117,18 @@ void rg_exchange_end(struct rg_exchange *exchange);
 /* A connection on a stream that is open (taken) and may have bytes to read. */
 void rg_h1_conn_open(struct rg_http_server *server, struct rg_stream *stream,
                      struct rg_http_transport transport);
+
+/* ---- h2_conn.c ---- */
+
+/*
+ * Whether p[0..n) begins a connection of HTTP/2 (RFC 9113 3.4): 1 if so, 0 if more bytes will tell,
+ * -1 if not.
+ */
+int rg_h2_detect(const char *p, size_t n);
+
+/*
+ * A connection on stream (taken) whose first bytes are p[0..n), where the preface should be. They
+ * are used up when this returns.
+ */
+void rg_h2_conn_open(struct rg_http_server *server, struct rg_stream *stream,
+                     struct rg_http_transport transport, const char *p, size_t n);

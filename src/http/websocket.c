@@ -5,6 +5,7 @@
 #include "base/base64.h"
 #include "base/random.h"
 #include "base/utf8.h"
+#include "http/ws_extension.h"
 
 #define FIN             0x80
 #define RESERVED        0x70
@@ -27,8 +28,9 @@ static int violation(struct rg_why *why, const char *text)
 static int check_first_byte(const struct rg_ws_reader *r, struct rg_why *why)
 {
     unsigned opcode = r->header[0] & 0x0f;
+    bool may_have_rsv1 = r->allows_rsv1 && (opcode == RG_WS_TEXT || opcode == RG_WS_BINARY);
 
-    if ((r->header[0] & RESERVED) != 0)
+    if ((r->header[0] & RESERVED & ~(may_have_rsv1 ? RG_WS_RSV1 : 0)) != 0)
         return violation(why, "a reserved bit is set in a WebSocket frame");
     if ((opcode > RG_WS_BINARY && opcode < RG_WS_CLOSE) || opcode > RG_WS_PONG)
         return violation(why, "a WebSocket frame has a reserved opcode");
@@ -86,6 +88,7 @@ static int begin_payload(struct rg_ws_reader *r, struct rg_why *why)
 
     r->opcode = r->header[0] & 0x0f;
     r->is_final = (r->header[0] & FIN) != 0;
+    r->is_compressed = (r->header[0] & RG_WS_RSV1) != 0;
     if (!is_control(r->opcode))
         r->in_message = !r->is_final;
     if (r->expects_mask)
@@ -164,6 +167,7 @@ long rg_ws_read(struct rg_ws_reader *r, char *p, size_t n, struct rg_ws_part *re
     *ret = (struct rg_ws_part){
         .opcode = (enum rg_ws_opcode)r->opcode,
         .is_final = r->is_final,
+        .is_compressed = r->is_compressed,
         .starts_frame = starts_frame,
         .ends_frame = r->payload_left == 0,
         .data = {p + at, run},
@@ -284,9 +288,24 @@ static bool is_key(struct rg_str key)
     return true;
 }
 
+/* An extended CONNECT has neither Upgrade nor a key (RFC 8441 5). */
+static int check_h2_handshake(const struct rg_request *req, struct rg_why *why)
+{
+    if (!rg_str_eq(req->protocol, RG_STR("websocket")))
+        return rg_why_set(why, -400, "", "a WebSocket is opened with CONNECT");
+    if (!rg_str_eq(single_field(req, RG_STR("sec-websocket-version")), RG_STR("13")))
+        return rg_why_set(why, -400, "sec-websocket-version", "the version is not 13");
+    return 0;
+}
+
 int rg_ws_check_handshake(const struct rg_request *req, char accept[RG_WS_ACCEPT_SIZE],
                           struct rg_why *why)
 {
+    if (req->is_h2) {
+        accept[0] = '\0';
+        return check_h2_handshake(req, why);
+    }
+
     /* In HTTP/1.0 there is no Upgrade (RFC 9110 7.8). */
     if (req->minor < 1 || !rg_request_has_token(req, RG_STR("connection"), RG_STR("upgrade")) ||
         !rg_request_has_token(req, RG_STR("upgrade"), RG_STR("websocket")))
@@ -301,6 +320,9 @@ int rg_ws_check_handshake(const struct rg_request *req, char accept[RG_WS_ACCEPT
     struct rg_str key = single_field(req, RG_STR("sec-websocket-key"));
     if (!is_key(key))
         return rg_why_set(why, -400, "sec-websocket-key", "the key is not 16 bytes in base64");
+    int err = rg_ws_check_extensions(req, why);
+    if (err < 0)
+        return err;
 
     rg_ws_accept(key, accept);
     return 0;

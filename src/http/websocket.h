@@ -23,18 +23,21 @@ enum rg_ws_opcode {
     RG_WS_PONG = 10
 };
 
-#define RG_WS_MAX_HEADER  14  /* bytes of the longest frame header */
-#define RG_WS_MAX_CONTROL 125 /* bytes of the longest control frame payload */
+#define RG_WS_MAX_HEADER  14   /* bytes of the longest frame header */
+#define RG_WS_MAX_CONTROL 125  /* bytes of the longest control frame payload */
+#define RG_WS_RSV1        0x40 /* in a header's first byte: a compressed message (RFC 7692 6) */
 
 /* Where a peer's byte stream stands. Zeroed at the start; set expects_mask for a server. */
 struct rg_ws_reader {
     bool expects_mask; /* set by the caller: frames must be masked (server) or not (client) */
+    bool allows_rsv1;  /* set by the caller: messages may be compressed (RFC 7692) */
     bool in_message;   /* between a first fragment and its final one */
     unsigned char header[RG_WS_MAX_HEADER];
     unsigned char header_n;
     bool in_payload;      /* the current frame's header is complete */
     unsigned char opcode; /* of the current frame */
     bool is_final;
+    bool is_compressed;
     unsigned char mask[4];
     unsigned char mask_at;
     uint64_t payload_left;
@@ -43,6 +46,7 @@ struct rg_ws_reader {
 struct rg_ws_part {
     enum rg_ws_opcode opcode;
     bool is_final;       /* FIN bit of its frame */
+    bool is_compressed;  /* RSV1 bit of its frame: the message that begins here is compressed */
     bool starts_frame;   /* first part of its frame */
     bool ends_frame;     /* last part of its frame */
     struct rg_str data;  /* unmasked payload in this part; may be empty */
@@ -77,8 +81,12 @@ int rg_ws_parse_close(struct rg_str payload, unsigned *ret_code, struct rg_str *
 
 /*
  * Checks a client's opening handshake (RFC 6455 section 4.2.1). Returns 0; -426 if it is not an
- * upgrade request at all; -400 if it is one with a bad version or key. On 0, accept receives the
+ * upgrade request at all; -400 if it is one with a bad version, key or list of
+ * extensions. On 0, accept receives the
  * value for Sec-WebSocket-Accept and a NUL (28 + 1 bytes). Versions 13, 8 and 7 are accepted.
+ *
+ * Over HTTP/2 (RFC 8441) there is no upgrade and no key: -400 for what is no extended CONNECT, or
+ * for a version that is not 13; accept is "" then, and the answer is 200.
  */
 #define RG_WS_ACCEPT_SIZE 29
 int rg_ws_check_handshake(const struct rg_request *req, char accept[RG_WS_ACCEPT_SIZE],

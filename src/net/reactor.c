@@ -32,6 +32,24 @@ static void drain(uv_async_t *wake)
         uv_async_send(&reactor->wake);
 }
 
+static void run_late(uv_prepare_t *turn_end)
+{
+    struct rg_reactor *reactor = turn_end->data;
+
+    while (reactor->late.next != &reactor->late) {
+        struct rg_late *late = reactor->late.next;
+        rg_reactor_cancel_late(late);
+        late->fn(late);
+    }
+}
+
+static void close_handles(struct rg_reactor *reactor)
+{
+    uv_close((uv_handle_t *)&reactor->tick, NULL);
+    uv_close((uv_handle_t *)&reactor->wake, NULL);
+    uv_close((uv_handle_t *)&reactor->turn_end, NULL);
+}
+
 void rg_reactor_init(struct rg_reactor *reactor, unsigned id, size_t max_inbox_bytes)
 {
     *reactor = (struct rg_reactor){.id = id};
@@ -45,6 +63,10 @@ void rg_reactor_init(struct rg_reactor *reactor, unsigned id, size_t max_inbox_b
     reactor->wake.data = reactor;
     rg_assert(uv_timer_init(&reactor->loop, &reactor->tick) == 0);
     reactor->tick.data = reactor;
+    reactor->late.prev = reactor->late.next = &reactor->late;
+    rg_assert(uv_prepare_init(&reactor->loop, &reactor->turn_end) == 0);
+    reactor->turn_end.data = reactor;
+    uv_prepare_start(&reactor->turn_end, run_late);
 }
 
 void rg_reactor_run(struct rg_reactor *reactor)
@@ -83,8 +105,7 @@ int rg_reactor_start(struct rg_reactor *reactor)
 void rg_reactor_stop(struct rg_reactor *reactor)
 {
     rg_reactor_assert(reactor);
-    uv_close((uv_handle_t *)&reactor->tick, NULL);
-    uv_close((uv_handle_t *)&reactor->wake, NULL);
+    close_handles(reactor);
 }
 
 void rg_reactor_join(struct rg_reactor *reactor)
@@ -98,8 +119,7 @@ void rg_reactor_done(struct rg_reactor *reactor)
 {
     /* Handles of a reactor that never ran are still open; a turn of the loop ends them. */
     if (!uv_is_closing((uv_handle_t *)&reactor->wake)) {
-        uv_close((uv_handle_t *)&reactor->tick, NULL);
-        uv_close((uv_handle_t *)&reactor->wake, NULL);
+        close_handles(reactor);
         uv_run(&reactor->loop, UV_RUN_DEFAULT);
     }
     rg_assert(uv_loop_close(&reactor->loop) == 0);
@@ -121,6 +141,25 @@ void rg_reactor_set_timer(struct rg_reactor *reactor, struct rg_timer *timer, ui
 void rg_reactor_cancel_timer(struct rg_reactor *reactor, struct rg_timer *timer)
 {
     rg_wheel_cancel(&reactor->wheel, timer);
+}
+
+void rg_reactor_run_late(struct rg_reactor *reactor, struct rg_late *late)
+{
+    if (late->next != NULL)
+        return;
+    late->prev = reactor->late.prev;
+    late->next = &reactor->late;
+    late->prev->next = late;
+    reactor->late.prev = late;
+}
+
+void rg_reactor_cancel_late(struct rg_late *late)
+{
+    if (late->next == NULL)
+        return;
+    late->prev->next = late->next;
+    late->next->prev = late->prev;
+    late->prev = late->next = NULL;
 }
 
 const char *rg_reactor_http_date(struct rg_reactor *reactor)

@@ -1,9 +1,9 @@
 /*
  * reactor.h - one thread, one event loop, and everything that lives on it.
  *
- * A reactor runs libuv's loop, an inbox for what other threads hand it, a timer wheel and
- * one read buffer that all its connections share. Nothing on it is shared with another
- * reactor, and nothing that runs on it may block.
+ * A reactor runs libuv's loop, an inbox for what other threads hand it, a timer wheel, what is
+ * put off to the end of a turn, and one read buffer that all its connections share. Nothing on it
+ * is shared with another reactor, and nothing that runs on it may block.
  *
  * Thread: init, start and join from the thread that sets the program up; the rest on the
  * reactor's own thread unless it says otherwise.
@@ -31,6 +31,16 @@
 #define RG_ASSERTS_REACTOR(r)
 #endif
 
+/*
+ * What is to be done once in a turn of the loop, however often it is asked for: behind the
+ * callbacks, before the loop waits for I/O again. Embedded; zero-initialised, with fn set before
+ * use.
+ */
+struct rg_late {
+    struct rg_late *prev, *next; /* NULL while not pending */
+    void (*fn)(struct rg_late *late);
+};
+
 struct RG_CAPABILITY("reactor") rg_reactor {
     unsigned id; /* set once: 0 .. reactors-1; the control loop has the number after the last */
 
@@ -39,7 +49,9 @@ struct RG_CAPABILITY("reactor") rg_reactor {
 
     uv_loop_t loop; /* from here on: the reactor only */
     uv_timer_t tick;
+    uv_prepare_t turn_end;
     struct rg_wheel wheel;
+    struct rg_late late; /* list head */
     pthread_t thread;
     atomic_bool is_running;
     uint64_t now_ms; /* monotonic; refreshed once per turn of the loop */
@@ -76,6 +88,13 @@ void rg_reactor_post(struct rg_reactor *reactor, struct rg_inbox_item *item, rg_
 /* Sets a timer on the reactor's wheel, delay_ms from now. */
 void rg_reactor_set_timer(struct rg_reactor *reactor, struct rg_timer *timer, uint64_t delay_ms);
 void rg_reactor_cancel_timer(struct rg_reactor *reactor, struct rg_timer *timer);
+
+/*
+ * Has late->fn called at the end of this turn; does nothing if that is pending already. What is
+ * asked for while others run is still part of the same turn.
+ */
+void rg_reactor_run_late(struct rg_reactor *reactor, struct rg_late *late);
+void rg_reactor_cancel_late(struct rg_late *late);
 
 /* The current date for HTTP, made at most once a second. */
 const char *rg_reactor_http_date(struct rg_reactor *reactor);

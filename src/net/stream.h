@@ -43,6 +43,7 @@ struct rg_stream {
     const struct rg_stream_events *events;
     void *owner; /* whose stream this is; NULL: closing */
     bool wants_read, wants_write;
+    bool speaks_h2; /* agreed on with the peer (RFC 7301); known with the first bytes */
 };
 
 /* For what carries streams: fills in the common part. Nobody owns the stream yet. */

@@ -11,6 +11,7 @@
 #include "push/limits.h"
 #include "push/longpoll.h"
 #include "push/session.h"
+#include "push/sse.h"
 #include "push/ws.h"
 
 #define MAX_IOV 64
@@ -171,6 +172,17 @@ struct rg_client *rg_client_new(struct rg_hub *hub, enum rg_transport transport,
     return client;
 }
 
+void rg_client_begin(struct rg_client *client, struct rg_str head)
+{
+    struct rg_buf bytes = {0};
+
+    rg_buf_add_str(&bytes, head);
+    rg_sse_add_begin(&bytes, client->encoding);
+    if (bytes.n > 0)
+        rg_client_send_bytes(client, bytes.p, bytes.n);
+    rg_buf_done(&bytes);
+}
+
 void rg_client_greet(struct rg_client *client, struct rg_subscription_set **setp)
 {
     struct rg_buf data = {0};
@@ -220,19 +232,32 @@ struct rg_client_handle rg_client_get_handle(const struct rg_client *client)
 
 /* ---- messages ---- */
 
+/* What the client's gzip stream contains, if it has one, once it gets msg. */
+static void count(struct rg_client *client, const struct rg_msg *msg)
+{
+    if (msg->sum.n > 0)
+        rg_gzip_count(&client->gzip, &msg->sum);
+}
+
+static bool put(struct rg_client *client, struct rg_msg *msg)
+{
+    if (rg_outbox_put(&client->outbox, msg, client->hub->push->settings.client_queue_bytes) < 0)
+        return false;
+    count(client, msg);
+    return true;
+}
+
 /* Queues msg; a client that has no room for it is ended. True if there is something to flush. */
 static bool enqueue(struct rg_client *client, struct rg_msg *msg)
 {
-    size_t max = client->hub->push->settings.client_queue_bytes;
-
-    if (rg_outbox_put(&client->outbox, msg, max) == 0)
+    if (put(client, msg))
         return true;
     /* The batch may be all that is queued: the socket may take it now. */
     if (client->stalled_since_ms == 0)
         rg_client_flush(client);
     if (client->state != RG_CLIENT_OPEN)
         return false;
-    if (rg_outbox_put(&client->outbox, msg, max) == 0)
+    if (put(client, msg))
         return true;
     rg_client_end(client, RG_END_SLOW, 1008, "The client reads too slowly.");
     return false;
@@ -259,8 +284,10 @@ void rg_client_put_now(struct rg_client *client, struct rg_msg *msg)
     }
     long wrote = rg_stream_write(client->stream, msg->p, msg->n);
     rg_count(client->hub->counters, RG_HUB_WRITES, 1);
-    if (wrote == (long)msg->n)
+    if (wrote == (long)msg->n) {
+        count(client, msg);
         return;
+    }
     /* The rest waits; a broken socket is found again by the flush. */
     if (!enqueue(client, msg))
         return;
@@ -396,15 +423,8 @@ static void say_goodbye(struct rg_client *client, unsigned code, const char *rea
     if (client->transport == RG_WS) {
         rg_ws_add_close(&bytes, code, rg_str_c(reason), false);
     } else {
-        if (client->end == RG_END_SLOW || client->end == RG_END_STALLED) {
-            static const char why[] = ": closed: the client reads too slowly\n\n";
-            if (client->encoding == RG_ENC_SSE_CHUNKED)
-                rg_buf_addf(&bytes, "%zx\r\n%s\r\n", sizeof(why) - 1, why);
-            else
-                rg_buf_add_c(&bytes, why);
-        }
-        if (client->encoding == RG_ENC_SSE_CHUNKED)
-            rg_buf_add_c(&bytes, "0\r\n\r\n");
+        rg_sse_add_end(&bytes, client->encoding, &client->gzip,
+                       client->end == RG_END_SLOW || client->end == RG_END_STALLED);
     }
     if (bytes.n > 0) {
         struct rg_msg *msg = rg_msg_from_bytes(bytes.p, bytes.n);

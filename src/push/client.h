@@ -11,6 +11,7 @@
 
 #include "event/index.h"
 #include "net/stream.h"
+#include "push/gzip.h"
 #include "push/outbox.h"
 #include "push/token.h"
 
@@ -51,6 +52,19 @@ enum rg_end {
     RG_ENDS
 };
 
+/* Why a client is not let in; each but the first is a label of rgate_refused_connects_total. */
+enum rg_refusal {
+    RG_ADMITTED,
+    RG_REFUSED_QUERY,         /* 400: the query string is malformed */
+    RG_REFUSED_ORIGIN,        /* 403: of a page whose origin is not in ORIGINS */
+    RG_REFUSED_TOKEN,         /* 400: its token or ticket is not valid */
+    RG_REFUSED_SUBSCRIPTIONS, /* 400: they are not acceptable */
+    RG_REFUSED_CHECK,         /* 400: SUBSCRIPTION_CHECK says no */
+    RG_REFUSED_LIMIT,         /* 429: there is no room; limits.h says which */
+    RG_REFUSED_DRAINING,      /* 503: the gateway stops before it was decided */
+    RG_REFUSALS
+};
+
 struct rg_client {
     struct rg_subscriber subscriber; /* in the hub's index */
     uint64_t last_event;             /* number of the last event it got: never twice */
@@ -73,6 +87,7 @@ struct rg_client {
     };
     uint64_t stalled_since_ms; /* 0: the socket takes what it gets */
     union {
+        struct rg_gzip_total gzip; /* SSE: of the gzip stream, if it is one */
         struct rg_ws_side *ws;
         struct rg_longpoll *longpoll;
     };
@@ -81,6 +96,12 @@ struct rg_client {
 /* A client on stream (taken; NULL for long-polling), open and in the hub's table. */
 struct rg_client *rg_client_new(struct rg_hub *hub, enum rg_transport transport,
                                 enum rg_encoding encoding, struct rg_stream *stream);
+
+/*
+ * The first bytes: the head of the response, as far as it is not out already (it may be empty), and
+ * what the client's encoding begins with. Once, before anything else is sent.
+ */
+void rg_client_begin(struct rg_client *client, struct rg_str head);
 
 /*
  * The first words (client-api.md 4.4): sends rig.connection.create, puts the subscriptions in

@@ -21,6 +21,11 @@
     [RG_HUB_ENDS + (end)] = {"rgate_disconnects_total", "counter", "reason=\"" label "\"",         \
                              "Connections that ended, by reason."}
 
+#define BY_REFUSAL(refusal, label)                                                                 \
+    [RG_HUB_REFUSALS + (refusal)] = {"rgate_refused_connects_total", "counter",                    \
+                                     "reason=\"" label "\"",                                       \
+                                     "Clients that were not let in, by reason."}
+
 const struct rg_counter_row rg_hub_counter_rows[RG_HUB_ROWS] = {
     BY_TRANSPORT(RG_HUB_CLIENTS, "rgate_connections", "gauge", "Open client connections."),
     BY_TRANSPORT(RG_HUB_CONNECTS, "rgate_connects_total", "counter", "Client connections opened."),
@@ -37,6 +42,13 @@ const struct rg_counter_row rg_hub_counter_rows[RG_HUB_ROWS] = {
     BY_END(RG_END_EXPIRED, "expired"),
     BY_END(RG_END_KILLED, "killed"),
     BY_END(RG_END_TOKEN, "token_expired"),
+    BY_REFUSAL(RG_REFUSED_QUERY, "query"),
+    BY_REFUSAL(RG_REFUSED_ORIGIN, "origin"),
+    BY_REFUSAL(RG_REFUSED_TOKEN, "token"),
+    BY_REFUSAL(RG_REFUSED_SUBSCRIPTIONS, "subscriptions"),
+    BY_REFUSAL(RG_REFUSED_CHECK, "check"),
+    BY_REFUSAL(RG_REFUSED_LIMIT, "limit"),
+    BY_REFUSAL(RG_REFUSED_DRAINING, "draining"),
     [RG_HUB_SUBSCRIPTIONS] = {"rig_subscriptions_total", "gauge", NULL, "Current subscriptions."},
     [RG_HUB_EVENTS] = {"rgate_events_fanned_out_total", "counter", NULL,
                        "Events taken from an inbox, once per reactor that wanted them."},
@@ -68,7 +80,6 @@ _Static_assert(sizeof(struct delivery) <= sizeof(struct rg_event_link), "a link 
 
 struct rg_hub *rg_hub_new(struct rg_push *push, struct rg_reactor *reactor)
 {
-    static const char sse_heartbeat[] = ": heartbeat\n\n";
     struct rg_hub *hub = rg_zalloc(sizeof(*hub));
     struct rg_buf ping = {0};
 
@@ -78,14 +89,14 @@ struct rg_hub *rg_hub_new(struct rg_push *push, struct rg_reactor *reactor)
     hub->index = rg_index_new(push->interest, reactor->id);
     hub->sessions = rg_sessions_new();
     hub->dispatcher = rg_dispatcher_new(push);
+    hub->compressor = rg_compressor_new(push->settings.compression_min_bytes);
     hub->counters = rg_counters_new(RG_HUB_ROWS);
 
-    hub->heartbeats[RG_ENC_SSE_PLAIN] = rg_msg_from_bytes(sse_heartbeat, sizeof(sse_heartbeat) - 1);
-    rg_buf_addf(&ping, "%zx\r\n%s\r\n", sizeof(sse_heartbeat) - 1, sse_heartbeat);
-    hub->heartbeats[RG_ENC_SSE_CHUNKED] = rg_msg_from_bytes(ping.p, ping.n);
-    rg_buf_clear(&ping);
+    for (enum rg_encoding e = RG_ENC_SSE_CHUNKED; e <= RG_ENC_SSE_GZIP_PLAIN; e++)
+        hub->heartbeats[e] = rg_msg_from_sse(e, RG_STR(": heartbeat\n\n"));
     rg_ws_add_frame(&ping, RG_WS_PING, RG_STR(""), false);
     hub->heartbeats[RG_ENC_WS] = rg_msg_from_bytes(ping.p, ping.n);
+    hub->heartbeats[RG_ENC_WS_DEFLATE] = rg_msg_ref(hub->heartbeats[RG_ENC_WS]);
     rg_buf_done(&ping);
 
     push->hubs[push->hubs_n++] = hub;
@@ -100,12 +111,13 @@ void rg_hub_free(struct rg_hub **hubp)
         return;
     *hubp = NULL;
     rg_hub_settle(hub);
-    rg_assert(hub->clients_n == 0);
+    rg_assert(hub->clients_n == 0 && hub->questions_n == 0);
     for (size_t i = 0; i < RG_ENC_COUNT; i++)
         rg_msg_unref(&hub->heartbeats[i]);
     rg_index_free(&hub->index);
     rg_sessions_free(&hub->sessions);
     rg_dispatcher_free(&hub->dispatcher);
+    rg_compressor_free(&hub->compressor);
     rg_counters_free(&hub->counters);
     rg_slots_done(&hub->clients);
     rg_free(hub->touched);
@@ -188,7 +200,7 @@ static void fan_out(struct rg_hub *hub, struct rg_event *event, const struct rg_
             continue;
         client->last_event = hub->event_number;
         if (msgs[client->encoding] == NULL)
-            msgs[client->encoding] = rg_msg_from_event(event, client->encoding);
+            msgs[client->encoding] = rg_msg_from_event(event, client->encoding, hub->compressor);
         rg_count(hub->counters, RG_HUB_DELIVERIES + client->transport, 1);
         if (hub->reactor->inbox.is_alone)
             rg_client_put_now(client, msgs[client->encoding]);

@@ -11,6 +11,7 @@
 #include "base/slots.h"
 #include "http/server.h"
 #include "push/client.h"
+#include "push/compression.h"
 #include "push/dispatch.h"
 #include "push/session.h"
 
@@ -20,7 +21,8 @@ enum {
     RG_HUB_CONNECTS = RG_HUB_CLIENTS + RG_TRANSPORTS,    /* + enum rg_transport */
     RG_HUB_DELIVERIES = RG_HUB_CONNECTS + RG_TRANSPORTS, /* + enum rg_transport */
     RG_HUB_ENDS = RG_HUB_DELIVERIES + RG_TRANSPORTS,     /* + enum rg_end */
-    RG_HUB_SUBSCRIPTIONS = RG_HUB_ENDS + RG_ENDS,
+    RG_HUB_REFUSALS = RG_HUB_ENDS + RG_ENDS - 1, /* + enum rg_refusal, which counts from 1 */
+    RG_HUB_SUBSCRIPTIONS = RG_HUB_REFUSALS + RG_REFUSALS,
     RG_HUB_EVENTS,
     RG_HUB_WRITES,
     RG_HUB_ROWS
@@ -35,6 +37,7 @@ struct rg_hub {
     struct rg_index *index;
     struct rg_sessions *sessions;
     struct rg_dispatcher *dispatcher;
+    struct rg_compressor *compressor; /* NULL: compression is off */
     struct rg_counters *counters;
 
     struct rg_slots clients;
@@ -48,6 +51,7 @@ struct rg_hub {
     uint32_t buried_n, buried_cap;
 
     uint64_t event_number;
+    size_t questions_n; /* open ones; see question.h */
     bool is_delivering; /* whoever must end now is doomed: nothing may leave an index */
     bool is_settling;
     bool is_draining;

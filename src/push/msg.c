@@ -1,40 +1,60 @@
 #include "push/msg.h"
 
 #include "base/alloc.h"
+#include "push/compression.h"
 #include "push/sse.h"
 #include "push/ws.h"
 
-struct rg_msg *rg_msg_from_event(struct rg_event *event, enum rg_encoding encoding)
+/* The frame that has the bytes of an encoding; NULL for those that need none. */
+static const struct rg_frame *frame_of(struct rg_event *event, enum rg_encoding encoding,
+                                       struct rg_compressor *compressor)
 {
-    struct rg_msg *msg = rg_alloc(sizeof(*msg));
-    const struct rg_frame *frame;
-
-    *msg = (struct rg_msg){.refs = 1, .event = rg_event_ref(event), .id = rg_event_id(event)};
     switch (encoding) {
     case RG_ENC_SSE_CHUNKED:
-        frame = rg_event_frame(event, RG_FRAME_SSE, rg_sse_encode_event);
-        msg->p = frame->p;
-        msg->n = frame->n;
-        break;
     case RG_ENC_SSE_PLAIN:
-        frame = rg_event_frame(event, RG_FRAME_SSE, rg_sse_encode_event);
-        msg->p = frame->p + frame->body_at;
-        msg->n = frame->body_n;
-        break;
-    case RG_ENC_WS:
-        frame = rg_event_frame(event, RG_FRAME_WS, rg_ws_encode_event);
-        msg->p = frame->p;
-        msg->n = frame->n;
-        break;
+        return rg_event_frame(event, RG_FRAME_SSE, rg_sse_encode_event, NULL);
     case RG_ENC_SSE_GZIP_CHUNKED:
     case RG_ENC_SSE_GZIP_PLAIN:
+        return rg_event_frame(event, RG_FRAME_SSE_GZIP, rg_sse_encode_gzip_event, compressor);
     case RG_ENC_WS_DEFLATE:
+        /* Small events have the frame that all WebSockets share. */
+        if (event->text_n >= compressor->min_bytes)
+            return rg_event_frame(event, RG_FRAME_WS_DEFLATE, rg_ws_encode_deflate_event,
+                                  compressor);
+        return rg_event_frame(event, RG_FRAME_WS, rg_ws_encode_event, NULL);
+    case RG_ENC_WS:
+        return rg_event_frame(event, RG_FRAME_WS, rg_ws_encode_event, NULL);
     case RG_ENC_JSON:
     case RG_ENC_COUNT:
-        msg->p = event->text;
-        msg->n = event->text_n;
         break;
     }
+    return NULL;
+}
+
+/* The part of a frame that an encoding sends. */
+static struct rg_str part_of(const struct rg_frame *frame, enum rg_encoding encoding)
+{
+    if (encoding == RG_ENC_SSE_PLAIN || encoding == RG_ENC_SSE_GZIP_PLAIN)
+        return rg_str_n(frame->p + frame->body_at, frame->body_n);
+    return rg_str_n(frame->p, frame->n);
+}
+
+struct rg_msg *rg_msg_from_event(struct rg_event *event, enum rg_encoding encoding,
+                                 struct rg_compressor *compressor)
+{
+    struct rg_msg *msg = rg_alloc(sizeof(*msg));
+    const struct rg_frame *frame = frame_of(event, encoding, compressor);
+    struct rg_str bytes = frame != NULL ? part_of(frame, encoding) : rg_event_text(event);
+
+    *msg = (struct rg_msg){
+        .p = bytes.p,
+        .n = (uint32_t)bytes.n,
+        .refs = 1,
+        .event = rg_event_ref(event),
+        .id = rg_event_id(event),
+    };
+    if (frame != NULL)
+        msg->sum = frame->sum;
     return msg;
 }
 
@@ -52,24 +72,40 @@ static struct rg_msg *with_own_bytes(struct rg_str bytes, struct rg_str id)
     return msg;
 }
 
+/* The message that sends a frame, which is freed. */
+static struct rg_msg *from_frame(struct rg_frame *frame, enum rg_encoding encoding,
+                                 struct rg_str id)
+{
+    struct rg_msg *msg = with_own_bytes(part_of(frame, encoding), id);
+
+    msg->sum = frame->sum;
+    rg_free(frame);
+    return msg;
+}
+
 struct rg_msg *rg_msg_from_json(enum rg_encoding encoding, struct rg_str type, struct rg_str id,
                                 struct rg_str json)
 {
-    struct rg_frame *frame = NULL;
-    struct rg_str bytes = json;
+    switch (encoding) {
+    case RG_ENC_SSE_CHUNKED:
+    case RG_ENC_SSE_PLAIN:
+        return from_frame(rg_sse_encode(type, json), encoding, id);
+    case RG_ENC_SSE_GZIP_CHUNKED:
+    case RG_ENC_SSE_GZIP_PLAIN:
+        return from_frame(rg_sse_encode_gzip(type, json, NULL), encoding, id);
+    case RG_ENC_WS:
+    case RG_ENC_WS_DEFLATE:
+        return from_frame(rg_ws_encode(json), encoding, id);
+    case RG_ENC_JSON:
+    case RG_ENC_COUNT:
+        break;
+    }
+    return with_own_bytes(json, id);
+}
 
-    if (encoding == RG_ENC_SSE_CHUNKED || encoding == RG_ENC_SSE_PLAIN)
-        frame = rg_sse_encode(type, json);
-    else if (encoding == RG_ENC_WS)
-        frame = rg_ws_encode(json);
-    if (encoding == RG_ENC_SSE_PLAIN)
-        bytes = rg_str_n(frame->p + frame->body_at, frame->body_n);
-    else if (frame != NULL)
-        bytes = rg_str_n(frame->p, frame->n);
-
-    struct rg_msg *msg = with_own_bytes(bytes, id);
-    rg_free(frame);
-    return msg;
+struct rg_msg *rg_msg_from_sse(enum rg_encoding encoding, struct rg_str text)
+{
+    return from_frame(rg_sse_wrap(encoding, text), encoding, rg_str_n(NULL, 0));
 }
 
 struct rg_msg *rg_msg_from_bytes(const void *p, size_t n)

@@ -11,6 +11,8 @@
 
 #include "event/event.h"
 
+struct rg_compressor;
+
 /* How a client wants its messages. */
 enum rg_encoding {
     RG_ENC_SSE_CHUNKED,      /* HTTP/1.1: one chunk each */
@@ -29,16 +31,24 @@ struct rg_msg {
     uint32_t refs;
     struct rg_event *event; /* one reference, or NULL: the bytes follow this struct */
     struct rg_str id;       /* of the event; for long-polling */
+    struct rg_gzip_sum sum; /* of a piece of a gzip stream; else zero */
 };
 
-/* The message for an event of which the caller has a reference; takes one of its own. */
-struct rg_msg *rg_msg_from_event(struct rg_event *event, enum rg_encoding encoding);
+/*
+ * The message for an event of which the caller has a reference; takes one of its own. compressor is
+ * only needed for the encodings that compress.
+ */
+struct rg_msg *rg_msg_from_event(struct rg_event *event, enum rg_encoding encoding,
+                                 struct rg_compressor *compressor);
 
 /* A message with bytes of its own, encoded from a gateway event's type, id and JSON text. */
 struct rg_msg *rg_msg_from_json(enum rg_encoding encoding, struct rg_str type, struct rg_str id,
                                 struct rg_str json);
 
-/* A message of raw bytes (heartbeats, control frames, the head of a response). */
+/* A message of event-stream text (comments) in one of the encodings for SSE. */
+struct rg_msg *rg_msg_from_sse(enum rg_encoding encoding, struct rg_str text);
+
+/* A message of raw bytes (control frames, the head of a response). */
 struct rg_msg *rg_msg_from_bytes(const void *p, size_t n);
 
 static inline struct rg_msg *rg_msg_ref(struct rg_msg *msg)

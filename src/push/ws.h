@@ -2,7 +2,8 @@
  * ws.h - the WebSocket endpoint (client-api.md section 6).
  *
  * Clients of this endpoint only listen: they may send control frames, and any message of
- * theirs ends the connection. So no message is ever buffered beyond 4 KiB.
+ * theirs ends the connection. So no message is ever buffered or inflated beyond
+ * 4 KiB.
  *
  * Thread: encoding, any; the rest, its reactor.
  */
@@ -15,7 +16,13 @@ struct rg_client;
 
 /* One unmasked text frame that contains exactly the event's JSON. */
 struct rg_frame *rg_ws_encode(struct rg_str json);
-struct rg_frame *rg_ws_encode_event(const struct rg_event *event); /* rg_frame_encode_fn */
+struct rg_frame *rg_ws_encode_event(const struct rg_event *event, void *arg);
+
+/*
+ * The same compressed (RFC 7692 7.2.1), unless that is no shorter; arg is the struct
+ * rg_compressor.
+ */
+struct rg_frame *rg_ws_encode_deflate_event(const struct rg_event *event, void *arg);
 
 /* GET /_rig/v1/connection/ws. A rg_http_handler_fn; arg is the hub. */
 void rg_ws_handle(void *arg, struct rg_exchange *exchange);

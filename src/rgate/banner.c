@@ -32,14 +32,26 @@ static void print_line(const struct rg_config *config, const char *fmt, ...)
         rg_log_emit(RG_LOG_INFO, __FILE__, __LINE__, line, no_fields);
 }
 
-static void print_url(const struct rg_config *config, const char *what, const char *host,
-                      unsigned port)
+static void print_url(const struct rg_config *config, const char *what, const char *scheme,
+                      const char *host, unsigned port)
 {
     const char *name = reachable(host);
     bool is_ipv6 = strchr(name, ':') != NULL;
 
-    print_line(config, "%s: http://%s%s%s:%u", what, is_ipv6 ? "[" : "", name, is_ipv6 ? "]" : "",
-               port);
+    print_line(config, "%s: %s://%s%s%s:%u", what, scheme, is_ipv6 ? "[" : "", name,
+               is_ipv6 ? "]" : "", port);
+}
+
+static void print_https(const struct rg_config *config, const struct rg_ports *ports,
+                        bool is_self_signed)
+{
+    if (ports->client_https == 0)
+        return;
+    print_url(config, "client https port", "https", config->inbound_host, ports->client_https);
+    print_url(config, "internal https port", "https", config->api_http_host, ports->internal_https);
+    if (is_self_signed)
+        print_line(config, "certificate: made for this run and signed by nobody; browsers will "
+                           "warn, curl needs -k");
 }
 
 static void print_hints(const struct rg_config *config, unsigned client_port,
@@ -54,16 +66,17 @@ static void print_hints(const struct rg_config *config, unsigned client_port,
            config->kafka.source_topics.items[0]);
 }
 
-void rg_banner_print(const struct rg_config *config, bool is_dev, unsigned client_port,
-                     unsigned internal_port, const char *kafka_bootstrap)
+void rg_banner_print(const struct rg_config *config, const struct rg_ports *ports,
+                     const struct rg_dev_banner *dev)
 {
     print_line(config, "rgate %s%s", RG_VERSION,
-               is_dev ? " - development mode, not for production" : "");
-    print_url(config, "client port", config->inbound_host, client_port);
-    print_url(config, "internal port", config->api_http_host, internal_port);
-    if (kafka_bootstrap != NULL)
-        print_line(config, "kafka bootstrap: %s", kafka_bootstrap);
-    if (is_dev && config->log_format == RG_LOG_TEXT)
-        print_hints(config, client_port, kafka_bootstrap);
+               dev != NULL ? " - development mode, not for production" : "");
+    print_url(config, "client port", "http", config->inbound_host, ports->client);
+    print_url(config, "internal port", "http", config->api_http_host, ports->internal);
+    print_https(config, ports, dev != NULL && dev->is_self_signed);
+    if (dev != NULL)
+        print_line(config, "kafka bootstrap: %s", dev->kafka_bootstrap);
+    if (dev != NULL && config->log_format == RG_LOG_TEXT)
+        print_hints(config, ports->client, dev->kafka_bootstrap);
     fflush(stdout);
 }

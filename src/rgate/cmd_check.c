@@ -4,6 +4,7 @@
 #include "base/alloc.h"
 #include "rgate/args.h"
 #include "rgate/cmd.h"
+#include "rgate/https.h"
 
 enum {
     TRY_MS = 5000
@@ -67,13 +68,36 @@ static void print_extractors(const struct rg_extractors *extractors)
     }
 }
 
+static void print_tokens(const struct rg_config *config)
+{
+    if (config->jwt_key.n > 0)
+        printf("%-12s %s, by JWT_SECRET_KEY\n", "tokens", config->jwt_alg);
+    if (config->jwt_jwks != NULL)
+        printf("%-12s by the key set %s\n", "tokens", config->jwt_jwks);
+    if (config->jwt_key.n == 0 && config->jwt_jwks == NULL)
+        printf("%-12s none is valid: neither JWT_SECRET_KEY nor JWT_JWKS is set\n", "tokens");
+    printf("%-12s %s\n", "subscribing", config->subscription_check);
+    printf("%-12s %s\n", "publishing", config->submission_check);
+}
+
+static void print_ports(const struct rg_config *config)
+{
+    const char *host = config->inbound_host != NULL ? config->inbound_host : "all addresses";
+
+    print_port("public", host, config->inbound_port);
+    print_port("internal", config->api_http_host, config->api_http_port);
+    if (config->tls != NULL) {
+        print_port("public TLS", host, config->inbound_https_port);
+        print_port("internal TLS", config->api_http_host, config->api_https_port);
+    }
+    rg_https_print(config);
+}
+
 static void print_plan(const struct rg_config *config)
 {
     long cores = sysconf(_SC_NPROCESSORS_ONLN);
 
-    print_port("public", config->inbound_host != NULL ? config->inbound_host : "all addresses",
-               config->inbound_port);
-    print_port("internal", config->api_http_host, config->api_http_port);
+    print_ports(config);
     printf("%-12s %lld%s\n", "reactors",
            (long long)(config->reactors > 0 ? config->reactors : (int64_t)cores),
            config->reactors > 0 ? "" : " (one per core)");
@@ -88,6 +112,7 @@ static void print_plan(const struct rg_config *config)
         printf("%-12s off: KAFKA_BROKERS is not set\n", "kafka");
     }
     print_extractors(config->extractors);
+    print_tokens(config);
 }
 
 static void add_list(struct rg_buf *out, const struct rg_option_list *list)

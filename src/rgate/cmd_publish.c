@@ -11,6 +11,7 @@
 #include "kafka/producer.h"
 #include "rgate/args.h"
 #include "rgate/cmd.h"
+#include "rgate/trust.h"
 
 enum {
     DELIVERY_MS = 10000,
@@ -39,6 +40,8 @@ static const char help[] =
     "\n"
     "Over HTTP:\n"
     "  --url URL           of the gateway (default: http://localhost:4000)\n"
+    "  --cacert FILE       PEM file with the certificates to trust for https://\n"
+    "  --insecure          trust any certificate\n"
     "  --jwt TOKEN         sent as Authorization: Bearer TOKEN\n"
     "\n"
     "  -h, --help          this text\n"
@@ -57,7 +60,9 @@ enum {
     TOPIC,
     KEY,
     URL,
-    JWT
+    JWT,
+    CACERT,
+    INSECURE
 };
 
 static const struct option options[] = {
@@ -70,6 +75,8 @@ static const struct option options[] = {
     {"key", required_argument, NULL, KEY},
     {"url", required_argument, NULL, URL},
     {"jwt", required_argument, NULL, JWT},
+    {"cacert", required_argument, NULL, CACERT},
+    {"insecure", no_argument, NULL, INSECURE},
     {"help", no_argument, NULL, 'h'},
     {0},
 };
@@ -78,6 +85,7 @@ struct wish {
     const char *type, *data, *source, *id;
     const char *brokers, *topic, *key;
     const char *url, *jwt;
+    struct rg_trust trust;
     const char *body;
 };
 
@@ -248,6 +256,8 @@ static int publish_over_http(const struct wish *wish, struct rg_str body)
     rg_buf_add_char(&url, '\0');
     curl_easy_setopt(curl, CURLOPT_URL, url.p);
     curl_easy_setopt(curl, CURLOPT_PROTOCOLS_STR, "http,https");
+    curl_easy_setopt(curl, CURLOPT_HTTP_VERSION, (long)CURL_HTTP_VERSION_1_1);
+    rg_trust_apply(&wish->trust, curl);
     curl_easy_setopt(curl, CURLOPT_POSTFIELDS, body.p != NULL ? body.p : "");
     curl_easy_setopt(curl, CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t)body.n);
     curl_easy_setopt(curl, CURLOPT_HTTPHEADER, headers);
@@ -266,11 +276,16 @@ static int publish_over_http(const struct wish *wish, struct rg_str body)
 
 static bool take_option(struct wish *wish, int option)
 {
-    const char **where[] = {&wish->type,  &wish->data, &wish->source, &wish->id, &wish->brokers,
-                            &wish->topic, &wish->key,  &wish->url,    &wish->jwt};
+    const char **where[] = {&wish->type,    &wish->data,         &wish->source, &wish->id,
+                            &wish->brokers, &wish->topic,        &wish->key,    &wish->url,
+                            &wish->jwt,     &wish->trust.ca_file};
 
     if (option < TYPE)
         return false;
+    if (option == INSECURE) {
+        wish->trust.is_blind = true;
+        return true;
+    }
     *where[option - TYPE] = optarg;
     return true;
 }

@@ -24,6 +24,8 @@ static const char help[] =
     "Connects again when the connection is lost. Ctrl-C ends.\n"
     "\n"
     "  --url URL             of the gateway (default: http://localhost:4000)\n"
+    "  --cacert FILE         PEM file with the certificates to trust for https://\n"
+    "  --insecure            trust any certificate\n"
     "  --ws                  use a WebSocket instead of server-sent events\n"
     "  --type TYPE           receive events of this type; may be repeated\n"
     "  --where FIELD=VALUE   only those of the --type before it with this value; VALUE may be\n"
@@ -51,7 +53,9 @@ enum {
     COUNT,
     ONCE,
     RAW,
-    ALL
+    ALL,
+    CACERT,
+    INSECURE
 };
 
 static const struct option options[] = {
@@ -65,6 +69,8 @@ static const struct option options[] = {
     {"once", no_argument, NULL, ONCE},
     {"raw", no_argument, NULL, RAW},
     {"all", no_argument, NULL, ALL},
+    {"cacert", required_argument, NULL, CACERT},
+    {"insecure", no_argument, NULL, INSECURE},
     {"help", no_argument, NULL, 'h'},
     {0},
 };
@@ -258,6 +264,12 @@ static int take_option(struct wish *wish, int option)
         return 0;
     case ALL:
         wish->sub.shows_gateway = true;
+        return 0;
+    case CACERT:
+        wish->sub.trust.ca_file = optarg;
+        return 0;
+    case INSECURE:
+        wish->sub.trust.is_blind = true;
         return 0;
     default:
         return 2; /* rg_args_next() has told */

@@ -8,8 +8,11 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "auth/policy.h"
 #include "base/alloc.h"
+#include "http/client.h"
 #include "rgate/cmd.h"
+#include "rgate/https.h"
 
 #define MAX_FILE_BYTES (16 << 20)
 
@@ -20,6 +23,7 @@
 #define ENGINE     "Engine"
 #define HTTP       "HTTP"
 #define CLIENT_API "Client API"
+#define TOKENS     "Tokens and checks"
 #define LOGS       "Logs and metrics"
 
 static const struct rg_option rows[] = {
@@ -51,6 +55,40 @@ static const struct rg_option rows[] = {
      .section = LISTENERS,
      .help = "Address the internal port listens on. It asks nobody for a password: open it to "
              "other machines (0.0.0.0 or ::) only inside a trusted network."},
+    {.name = "INBOUND_HTTPS_PORT",
+     .type = RG_OPT_INT,
+     .def = "4001",
+     .min = 0,
+     .max = 65535,
+     .offset = AT(inbound_https_port),
+     .section = LISTENERS,
+     .help = "Public HTTPS port, open where a certificate is set; 0 takes a free one."},
+    {.name = "API_HTTPS_PORT",
+     .type = RG_OPT_INT,
+     .def = "4011",
+     .min = 0,
+     .max = 65535,
+     .offset = AT(api_https_port),
+     .section = LISTENERS,
+     .help = "Internal HTTPS port, open where a certificate is set; 0 takes a free one. Its "
+             "address is API_HTTP_HOST."},
+    {.name = "HTTPS_CERTFILE",
+     .type = RG_OPT_STRING,
+     .offset = AT(https_certfile),
+     .section = LISTENERS,
+     .help = "PEM file with the server's certificate and those that lead from it to a trusted "
+             "one; opens both HTTPS ports. SIGHUP reads certificate and key again."},
+    {.name = "HTTPS_KEYFILE",
+     .type = RG_OPT_STRING,
+     .offset = AT(https_keyfile),
+     .section = LISTENERS,
+     .help = "PEM file with the certificate's private key."},
+    {.name = "HTTPS_KEYFILE_PASS",
+     .type = RG_OPT_STRING,
+     .flags = RG_OPT_SECRET,
+     .offset = AT(https_keyfile_pass),
+     .section = LISTENERS,
+     .help = "Pass phrase of that key, if it is encrypted."},
     {.name = "CORS",
      .type = RG_OPT_STRING,
      .def = "*",
@@ -139,6 +177,20 @@ static const struct rg_option rows[] = {
      .offset = AT(max_event_bytes),
      .section = HTTP,
      .help = "Longest body of a published event."},
+    {.name = "HTTP2",
+     .type = RG_OPT_BOOL,
+     .def = "true",
+     .offset = AT(http2),
+     .section = HTTP,
+     .help = "Whether clients may speak HTTP/2, over TLS and, with prior knowledge, without."},
+    {.name = "HTTP2_MAX_STREAMS",
+     .type = RG_OPT_INT,
+     .def = "100",
+     .min = 1,
+     .max = 100000,
+     .offset = AT(http2_max_streams),
+     .section = HTTP,
+     .help = "Most requests and event streams at once on one HTTP/2 connection."},
 
     {.name = "HEARTBEAT_INTERVAL",
      .type = RG_OPT_MS,
@@ -172,6 +224,55 @@ static const struct rg_option rows[] = {
      .offset = AT(max_subscriptions),
      .section = CLIENT_API,
      .help = "Most subscriptions of one client, constraints counted."},
+    {.name = "MAX_CONNECTIONS_PER_MINUTE",
+     .type = RG_OPT_INT,
+     .def = "5000",
+     .min = 0,
+     .max = INT64_C(1000000000),
+     .offset = AT(max_connections_per_minute),
+     .section = CLIENT_API,
+     .help = "Most new SSE, WebSocket and long-polling connections in a minute of the clock; more "
+             "are refused with 429."},
+    {.name = "MAX_CONNECTIONS_PER_ADDRESS",
+     .type = RG_OPT_INT,
+     .def = "0",
+     .min = 0,
+     .max = INT32_MAX,
+     .offset = AT(max_connections_per_address),
+     .section = CLIENT_API,
+     .help = "Most open SSE, WebSocket and long-polling connections of one address; 0 means no "
+             "limit, as behind a proxy, where all have the proxy's address."},
+    {.name = "MAX_CLIENTS",
+     .type = RG_OPT_INT,
+     .def = "0",
+     .min = 0,
+     .max = INT32_MAX,
+     .offset = AT(max_clients),
+     .section = CLIENT_API,
+     .help = "Most open SSE, WebSocket and long-polling connections altogether; 0 means no limit "
+             "but that of the descriptors."},
+    {.name = "COMPRESSION",
+     .type = RG_OPT_BOOL,
+     .def = "true",
+     .offset = AT(compression),
+     .section = CLIENT_API,
+     .help = "Whether events are sent compressed to clients that accept it: gzip for SSE, "
+             "permessage-deflate for WebSocket. Each event is compressed once, for all of them."},
+    {.name = "COMPRESSION_MIN_BYTES",
+     .type = RG_OPT_BYTES,
+     .def = "1024",
+     .min = 0,
+     .max = 1024 * MIB,
+     .offset = AT(compression_min_bytes),
+     .section = CLIENT_API,
+     .help = "Events shorter than this are never compressed."},
+    {.name = "ORIGINS",
+     .type = RG_OPT_STRING,
+     .def = "*",
+     .offset = AT(origins),
+     .section = CLIENT_API,
+     .help = "Origins whose pages may open WebSockets, and use a cookie as token, separated by "
+             "commas; * means any."},
     {.name = "EXTRACTORS",
      .type = RG_OPT_STRING,
      .offset = AT(extractors_value),
@@ -184,6 +285,110 @@ static const struct rg_option rows[] = {
      .offset = AT(node_cookie),
      .section = CLIENT_API,
      .help = "Key of the connection tokens; unset means a random one per start."},
+
+    {.name = "JWT_ALG",
+     .type = RG_OPT_STRING,
+     .def = "HS256",
+     .offset = AT(jwt_alg),
+     .section = TOKENS,
+     .help = "Algorithm of JWT_SECRET_KEY: HS256, HS384, HS512, RS256, RS384, RS512, PS256, PS384, "
+             "PS512, ES256, ES384, ES512 or EdDSA. A token with another one is refused."},
+    {.name = "JWT_SECRET_KEY",
+     .type = RG_OPT_STRING,
+     .flags = RG_OPT_SECRET,
+     .offset = AT(jwt_secret_key),
+     .section = TOKENS,
+     .help = "Key that verifies tokens: the secret of an HS algorithm; otherwise a public key or "
+             "certificate as PEM, or the path of one. file: in front of a path reads any of them "
+             "from a file. Without it and without JWT_JWKS no token is valid."},
+    {.name = "JWT_JWKS",
+     .type = RG_OPT_STRING,
+     .offset = AT(jwt_jwks),
+     .section = TOKENS,
+     .help = "Key set (RFC 7517) from which a token's kid selects the key: the path of a file, or "
+             "an http or https URL."},
+    {.name = "JWT_JWKS_INTERVAL",
+     .type = RG_OPT_MS,
+     .def = "300000",
+     .min = 1000,
+     .max = INT32_MAX,
+     .offset = AT(jwt_jwks_interval_ms),
+     .section = TOKENS,
+     .help = "Time between two refreshes of JWT_JWKS; an unknown kid asks for one earlier."},
+    {.name = "JWT_ISSUER",
+     .type = RG_OPT_STRING,
+     .offset = AT(jwt_issuer),
+     .section = TOKENS,
+     .help = "Value that the claim iss of a token must have; unset means any."},
+    {.name = "JWT_AUDIENCE",
+     .type = RG_OPT_STRING,
+     .offset = AT(jwt_audience),
+     .section = TOKENS,
+     .help = "Value that the claim aud of a token must be or contain; unset means any."},
+    {.name = "JWT_LEEWAY",
+     .type = RG_OPT_INT,
+     .def = "0",
+     .min = 0,
+     .max = 3600,
+     .offset = AT(jwt_leeway_s),
+     .section = TOKENS,
+     .help = "Seconds by which the clock of who makes tokens may differ from ours."},
+    {.name = "JWT_SESSION_FIELD",
+     .type = RG_OPT_STRING,
+     .def = "/jti",
+     .offset = AT(jwt_session_field),
+     .section = TOKENS,
+     .help = "JSON pointer to the claim that names the session, for the session blacklist."},
+    {.name = "JWT_CACHE_ENTRIES",
+     .type = RG_OPT_INT,
+     .def = "10000",
+     .min = 0,
+     .max = 10000000,
+     .offset = AT(jwt_cache_entries),
+     .section = TOKENS,
+     .help = "How many verified tokens are remembered, so that a signature is checked once."},
+    {.name = "JWT_COOKIE",
+     .type = RG_OPT_STRING,
+     .offset = AT(jwt_cookie),
+     .section = TOKENS,
+     .help = "Name of a cookie that may carry the token of a connection; unset means none. Set "
+             "ORIGINS with it: browsers send cookies for every page."},
+    {.name = "JWT_EXPIRY_CLOSES",
+     .type = RG_OPT_BOOL,
+     .def = "false",
+     .offset = AT(jwt_expiry_closes),
+     .section = TOKENS,
+     .help = "Whether a connection ends when its token expires. Recommended; off because clients "
+             "of the Reactive Interaction Gateway do not expect it."},
+    {.name = "JWT_EXPIRY_WARNING",
+     .type = RG_OPT_MS,
+     .def = "60000",
+     .min = 0,
+     .max = INT32_MAX,
+     .offset = AT(jwt_expiry_warning_ms),
+     .section = TOKENS,
+     .help = "How long before that end the client is told, to renew its token."},
+    {.name = "TICKET_LIFETIME",
+     .type = RG_OPT_MS,
+     .def = "30000",
+     .min = 1000,
+     .max = 3600000,
+     .offset = AT(ticket_lifetime_ms),
+     .section = TOKENS,
+     .help = "How long a one-time ticket from /_rig/v1/tickets can be used."},
+    {.name = "SUBSCRIPTION_CHECK",
+     .type = RG_OPT_STRING,
+     .def = "no_check",
+     .offset = AT(subscription_check),
+     .section = TOKENS,
+     .help = "Who may subscribe: no_check (everybody), jwt_validation (who has a valid token), or "
+             "the URL of a service that decides."},
+    {.name = "SUBMISSION_CHECK",
+     .type = RG_OPT_STRING,
+     .def = "no_check",
+     .offset = AT(submission_check),
+     .section = TOKENS,
+     .help = "Who may publish events: the same choices."},
 
     {.name = "LOG_LEVEL",
      .type = RG_OPT_CHOICE,
@@ -253,20 +458,6 @@ static const struct {
     {"JWT_BLACKLIST_DEFAULT_EXPIRY_HOURS", "give validityInSeconds with each entry"},
 };
 
-/*
- * Variables that ask for a door to be locked. Ignoring one would leave it open without a word, so
- * anything but "leave it open" ends the start.
- */
-static const struct {
-    const char *name;
-    const char *open; /* the value that asks for nothing; NULL: there is none */
-} unsupported_names[] = {
-    {"SUBSCRIPTION_CHECK", "no_check"},
-    {"SUBMISSION_CHECK", "no_check"},
-    {"HTTPS_CERTFILE", NULL},
-    {"HTTPS_KEYFILE", NULL},
-};
-
 /* ----------------------------------------------------------- seed and retired */
 
 static bool is_given(const char *value)
@@ -302,17 +493,6 @@ static void warn_of_retired_names(rg_getenv_fn *env, struct rg_config *config)
     }
 }
 
-static void refuse_unsupported_names(rg_getenv_fn *env, struct rg_problems *problems)
-{
-    for (size_t i = 0; i < RG_COUNT_OF(unsupported_names); i++) {
-        const char *value = env(unsupported_names[i].name);
-        if (is_given(value) &&
-            !rg_str_eq_nocase(rg_str_trim(rg_str_c(value)), rg_str_c(unsupported_names[i].open)))
-            rg_problem_add(problems, unsupported_names[i].name, value,
-                           "this version cannot do that yet, and going on without would be unsafe");
-    }
-}
-
 /* --------------------------------------------------------------- path or JSON */
 
 static int read_all(int fd, size_t n, struct rg_buf *out)
@@ -333,7 +513,6 @@ static int read_all(int fd, size_t n, struct rg_buf *out)
     return 0;
 }
 
-/* Returns 0, -ENOENT where there is no such file, or another negative code with why. */
 static int read_file(const char *path, struct rg_buf *out, struct rg_why *why)
 {
     struct stat st;
@@ -368,27 +547,38 @@ static bool beside_program(const char *value, char path[PATH_MAX])
     return snprintf(path, PATH_MAX, "%s/priv/%s", program, value) < PATH_MAX;
 }
 
+static bool exists(const char *path)
+{
+    return access(path, F_OK) == 0;
+}
+
+bool rg_config_find_file(const char *value, char *path)
+{
+    if (exists(value) || value[0] == '/') {
+        snprintf(path, PATH_MAX, "%s", value);
+        return exists(value);
+    }
+    if (snprintf(path, PATH_MAX, "priv/%s", value) < PATH_MAX && exists(path))
+        return true;
+    if (beside_program(value, path) && exists(path))
+        return true;
+    snprintf(path, PATH_MAX, "%s", value);
+    return false;
+}
+
 int rg_config_path_or_json(const char *value, struct rg_buf *out, struct rg_why *why)
 {
     char path[PATH_MAX];
     const char *start = value + strspn(value, " \t\r\n\v\f");
-    int err;
 
     if (*start == '[' || *start == '{') {
         rg_buf_add_c(out, value);
         return 0;
     }
-    err = read_file(value, out, why);
-    if (err == -ENOENT && value[0] != '/') {
-        if (snprintf(path, sizeof(path), "priv/%s", value) < (int)sizeof(path))
-            err = read_file(path, out, why);
-        if (err == -ENOENT && beside_program(value, path))
-            err = read_file(path, out, why);
-    }
-    if (err == -ENOENT)
+    if (!rg_config_find_file(value, path))
         return rg_why_set(why, RG_ENOTFOUND, "",
                           "is not JSON (does not start with [ or {), and there is no such file");
-    return err == 0 ? 0 : RG_ENOTFOUND;
+    return read_file(path, out, why) == 0 ? 0 : RG_ENOTFOUND;
 }
 
 /* -------------------------------------------------------------------- loading */
@@ -405,16 +595,26 @@ static bool has_problem(const struct rg_problems *problems, const char *name)
 static void check_ports(const struct rg_config *config, rg_getenv_fn *env,
                         struct rg_problems *problems)
 {
-    const char *name = "INBOUND_PORT";
+    const bool is_seed = !is_given(env("INBOUND_PORT")) && is_given(env("PORT"));
+    const struct {
+        const char *name;
+        int64_t port;
+    } ports[] = {{is_seed ? "PORT" : "INBOUND_PORT", config->inbound_port},
+                 {"API_HTTP_PORT", config->api_http_port},
+                 {"INBOUND_HTTPS_PORT", config->inbound_https_port},
+                 {"API_HTTPS_PORT", config->api_https_port}};
+    const size_t n = config->https_certfile != NULL ? 4 : 2; /* without, HTTPS opens no port */
     char value[24];
 
-    if (!is_given(env(name)) && is_given(env("PORT")))
-        name = "PORT";
-    if (config->inbound_port == 0 || config->inbound_port != config->api_http_port ||
-        has_problem(problems, name) || has_problem(problems, "API_HTTP_PORT"))
-        return;
-    snprintf(value, sizeof(value), "%lld", (long long)config->inbound_port);
-    rg_problem_add(problems, name, value, "must differ from API_HTTP_PORT");
+    for (size_t i = 0; i < n; i++) {
+        for (size_t k = i + 1; k < n; k++) {
+            if (ports[i].port == 0 || ports[i].port != ports[k].port ||
+                has_problem(problems, ports[i].name) || has_problem(problems, ports[k].name))
+                continue;
+            snprintf(value, sizeof(value), "%lld", (long long)ports[i].port);
+            rg_problem_add(problems, ports[i].name, value, "must differ from %s", ports[k].name);
+        }
+    }
 }
 
 static void check_cors(const struct rg_config *config, rg_getenv_fn *env,
@@ -448,6 +648,130 @@ static void load_extractors(struct rg_config *config, struct rg_problems *proble
     config->extractors = rg_extractors_new(rg_buf_str(&json), problems);
 }
 
+/* ---- tokens ---- */
+
+/* PEM text begins so; what does not is a path. */
+static bool is_pem(const char *value)
+{
+    return strncmp(value, "-----BEGIN", 10) == 0;
+}
+
+/*
+ * The key that JWT_SECRET_KEY stands for. A secret is taken as it is; "file:" reads a file whatever
+ * the algorithm, and a key pair's public half may be given as a bare path.
+ */
+static int read_key(struct rg_config *config, struct rg_why *why)
+{
+    const char *value = config->jwt_secret_key;
+    bool is_secret = strncmp(config->jwt_alg, "HS", 2) == 0;
+
+    if (value == NULL)
+        return 0;
+    if (strncmp(value, "file:", 5) == 0) {
+        int err = read_file(value + 5, &config->jwt_key, why);
+        /* Editors end a file with a line end; nobody means it to be part of a secret. */
+        while (err == 0 && is_secret && config->jwt_key.n > 0 &&
+               config->jwt_key.p[config->jwt_key.n - 1] == '\n')
+            config->jwt_key.n--;
+        return err;
+    }
+    if (!is_secret && !is_pem(value) && strlen(value) < PATH_MAX && access(value, F_OK) == 0)
+        return read_file(value, &config->jwt_key, why);
+    rg_buf_add_c(&config->jwt_key, value);
+    return 0;
+}
+
+static const char *value_of(const struct rg_config *config, const char *variable)
+{
+    if (strcmp(variable, "JWT_ALG") == 0)
+        return config->jwt_alg;
+    if (strcmp(variable, "JWT_JWKS") == 0)
+        return config->jwt_jwks;
+    return NULL; /* a secret is never shown */
+}
+
+/* A key that does not work is found at the start, not by the first client. */
+static void check_keys(const struct rg_config *config, struct rg_problems *problems)
+{
+    struct rg_verifier_settings settings = rg_config_verifier(config);
+    struct rg_why why = {0};
+
+    if (settings.jwks != NULL && rg_http_client_is_url(rg_str_c(settings.jwks)))
+        settings.jwks = NULL; /* fetched later, and nothing waits for it */
+    struct rg_verifier *verifier = rg_verifier_new(&settings, &why);
+    if (verifier == NULL)
+        rg_problem_add(problems, why.place, value_of(config, why.place), "%s", why.text);
+    rg_verifier_free(&verifier);
+}
+
+static void check_policy(const struct rg_config *config, const char *name, const char *value,
+                         struct rg_problems *problems)
+{
+    struct rg_policy policy;
+    struct rg_why why = {0};
+
+    if (rg_policy_init(&policy, name, value, NULL, &why) < 0)
+        rg_problem_add(problems, name, value, "%s", why.text);
+    else if (policy.kind == RG_POLICY_TOKEN && config->jwt_key.n == 0 && config->jwt_jwks == NULL)
+        rg_problem_add(problems, name, value,
+                       "needs a key to check tokens with: set JWT_SECRET_KEY or JWT_JWKS");
+}
+
+static bool is_algorithm(const char *alg)
+{
+    struct rg_str rest = rg_str_c(rg_verifier_algorithms);
+
+    while (rest.p != NULL) {
+        if (rg_str_eq(rg_str_split(&rest, ','), rg_str_c(alg)))
+            return true;
+    }
+    return false;
+}
+
+static void load_tokens(struct rg_config *config, struct rg_problems *problems)
+{
+    struct rg_why why = {0};
+
+    if (config->jwt_session_field[0] != '/')
+        rg_problem_add(problems, "JWT_SESSION_FIELD", config->jwt_session_field,
+                       "must be a JSON pointer, which begins with /");
+    if (!is_algorithm(config->jwt_alg))
+        rg_problem_add(problems, "JWT_ALG", config->jwt_alg, "must be one of %s",
+                       rg_verifier_algorithms);
+    else if (config->jwt_secret_key == NULL && config->jwt_jwks == NULL &&
+             strncmp(config->jwt_alg, "HS", 2) != 0)
+        rg_problem_add(problems, "JWT_ALG", config->jwt_alg,
+                       "needs a public key or certificate in JWT_SECRET_KEY");
+    else if (read_key(config, &why) < 0)
+        rg_problem_add(problems, "JWT_SECRET_KEY", NULL, "%s", why.text);
+    else if (!has_problem(problems, "JWT_SESSION_FIELD"))
+        check_keys(config, problems);
+    check_policy(config, "SUBSCRIPTION_CHECK", config->subscription_check, problems);
+    check_policy(config, "SUBMISSION_CHECK", config->submission_check, problems);
+    if (config->jwt_key.n == 0 && config->jwt_jwks == NULL)
+        rg_buf_add_c(&config->warnings, "no token is valid: neither JWT_SECRET_KEY nor JWT_JWKS "
+                                        "is set\n");
+    if (config->jwt_cookie != NULL && strcmp(config->origins, "*") == 0)
+        rg_buf_add_c(&config->warnings,
+                     "JWT_COOKIE is set and ORIGINS is not: pages of any origin can use their "
+                     "visitors' cookies\n");
+}
+
+struct rg_verifier_settings rg_config_verifier(const struct rg_config *config)
+{
+    return (struct rg_verifier_settings){
+        .alg = config->jwt_alg,
+        .key = rg_buf_str(&config->jwt_key),
+        .jwks = config->jwt_jwks,
+        .jwks_interval_ms = (uint64_t)config->jwt_jwks_interval_ms,
+        .issuer = config->jwt_issuer,
+        .audience = config->jwt_audience,
+        .leeway_s = config->jwt_leeway_s,
+        .session_field = config->jwt_session_field,
+        .cache_entries = (size_t)config->jwt_cache_entries,
+    };
+}
+
 struct rg_config *rg_config_load(rg_getenv_fn *env, struct rg_problems *problems)
 {
     RG_CLEANUP(rg_config_free) struct rg_config *config = rg_zalloc(sizeof(*config));
@@ -459,7 +783,8 @@ struct rg_config *rg_config_load(rg_getenv_fn *env, struct rg_problems *problems
     check_ports(config, env, problems);
     check_cors(config, env, problems);
     load_extractors(config, problems);
-    refuse_unsupported_names(env, problems);
+    load_tokens(config, problems);
+    rg_https_load(config, problems);
 
     rg_options_parse(rg_kafka_options, rg_kafka_options_n, env, &config->kafka, problems);
     rg_kafka_settings_check(&config->kafka, problems);
@@ -475,6 +800,8 @@ void rg_config_free(struct rg_config **configp)
     rg_options_done(rows, RG_COUNT_OF(rows), config);
     rg_options_done(rg_kafka_options, rg_kafka_options_n, &config->kafka);
     rg_extractors_free(&config->extractors);
+    rg_buf_done(&config->jwt_key);
+    rg_tls_free(&config->tls);
     rg_buf_done(&config->warnings);
     rg_free(config);
     *configp = NULL;
@@ -492,6 +819,8 @@ static void log_warnings(const struct rg_config *config)
     while (rest.n > 0)
         rg_log_warn("configuration warning", RG_FSTR("warning", rg_str_split(&rest, '\n')));
     rg_kafka_settings_warn(&config->kafka);
+    if (config->tls != NULL)
+        rg_https_warn(config->tls);
 }
 
 struct rg_config *rg_cmd_load_config(void)
@@ -532,11 +861,6 @@ static void describe_markdown(struct rg_buf *out)
     for (size_t i = 0; i < RG_COUNT_OF(seed_names); i++)
         rg_buf_addf(out, "| `%s` | `%s` |\n", seed_names[i].row.name, seed_names[i].successor);
     rg_buf_add_c(out, "| `KAFKA_HOSTS` | `KAFKA_BROKERS` |\n"
-                      "\n## Refused names\n\nThis version cannot do what these ask for. It would "
-                      "be unsafe to go on without, so it does not\nstart: ");
-    for (size_t i = 0; i < RG_COUNT_OF(unsupported_names); i++)
-        rg_buf_addf(out, "%s`%s`", i > 0 ? ", " : "", unsupported_names[i].name);
-    rg_buf_add_c(out, ".\n"
                       "\n## Retired names\n\nThese have no effect; each that is set logs one "
                       "line.\n\n| Name | Instead |\n| --- | --- |\n");
     for (size_t i = 0; i < RG_COUNT_OF(retired_names); i++)

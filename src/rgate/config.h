@@ -9,19 +9,27 @@
  */
 #pragma once
 
+#include "auth/verifier.h"
 #include "base/log.h"
 #include "base/option.h"
 #include "event/extractor.h"
 #include "kafka/settings.h"
 
+struct rg_tls;
+
 struct rg_config {
     /* listeners */
-    int64_t inbound_port;  /* INBOUND_PORT, 4000 (0: a free one); PORT is its 2017 name */
-    char *inbound_host;    /* INBOUND_HOST; NULL: all addresses */
-    int64_t api_http_port; /* API_HTTP_PORT, 4010 (0: a free one) */
-    char *api_http_host;   /* API_HTTP_HOST, 127.0.0.1 */
-    char *cors;            /* CORS, *; ORIGIN is its 2017 name */
-    bool welcome_page;     /* WELCOME_PAGE, true */
+    int64_t inbound_port;       /* INBOUND_PORT, 4000 (0: a free one); PORT is its 2017 name */
+    char *inbound_host;         /* INBOUND_HOST; NULL: all addresses */
+    int64_t api_http_port;      /* API_HTTP_PORT, 4010 (0: a free one) */
+    char *api_http_host;        /* API_HTTP_HOST, 127.0.0.1 */
+    int64_t inbound_https_port; /* INBOUND_HTTPS_PORT, 4001 (0: a free one) */
+    int64_t api_https_port;     /* API_HTTPS_PORT, 4011 (0: a free one) */
+    char *https_certfile;       /* HTTPS_CERTFILE; NULL: HTTPS is off */
+    char *https_keyfile;        /* HTTPS_KEYFILE */
+    char *https_keyfile_pass;   /* HTTPS_KEYFILE_PASS: secret */
+    char *cors;                 /* CORS, *; ORIGIN is its 2017 name */
+    bool welcome_page;          /* WELCOME_PAGE, true */
 
     /* engine */
     int64_t reactors;            /* REACTORS; 0: one per core */
@@ -35,14 +43,39 @@ struct rg_config {
     int64_t http_write_timeout_ms;  /* HTTP_WRITE_TIMEOUT, 10000 */
     int64_t http_body_min_rate;     /* HTTP_BODY_MIN_RATE, 1024 bytes/s over 10 s */
     int64_t max_event_bytes;        /* MAX_EVENT_BYTES, 8 MiB: body of a published event */
+    bool http2;                     /* HTTP2, true */
+    int64_t http2_max_streams;      /* HTTP2_MAX_STREAMS, 100 a connection */
 
     /* client API */
-    int64_t heartbeat_ms;      /* HEARTBEAT_INTERVAL, 15000 */
-    int64_t longpoll_wait_ms;  /* LONGPOLL_TIMEOUT, 5000 */
-    int64_t longpoll_idle_ms;  /* LONGPOLL_IDLE_TIMEOUT, 3600000 */
-    int64_t max_subscriptions; /* MAX_SUBSCRIPTIONS, 1000 a client, constraints counted */
-    char *extractors_value;    /* EXTRACTORS: a path or JSON */
+    int64_t heartbeat_ms;                /* HEARTBEAT_INTERVAL, 15000 */
+    int64_t longpoll_wait_ms;            /* LONGPOLL_TIMEOUT, 5000 */
+    int64_t longpoll_idle_ms;            /* LONGPOLL_IDLE_TIMEOUT, 3600000 */
+    int64_t max_subscriptions;           /* MAX_SUBSCRIPTIONS, 1000 a client, constraints counted */
+    int64_t max_connections_per_minute;  /* MAX_CONNECTIONS_PER_MINUTE, 5000 */
+    int64_t max_connections_per_address; /* MAX_CONNECTIONS_PER_ADDRESS; 0: no limit */
+    int64_t max_clients;                 /* MAX_CLIENTS; 0: no limit */
+    bool compression;                    /* COMPRESSION, true */
+    int64_t compression_min_bytes;       /* COMPRESSION_MIN_BYTES, 1024 */
+    char *origins;                       /* ORIGINS, * */
+    char *extractors_value;              /* EXTRACTORS: a path or JSON */
     char *node_cookie; /* NODE_COOKIE: secret, key of connection tokens; NULL: random per start */
+
+    /* tokens and checks */
+    char *jwt_alg;                 /* JWT_ALG, HS256 */
+    char *jwt_secret_key;          /* JWT_SECRET_KEY as given: see jwt_key */
+    char *jwt_jwks;                /* JWT_JWKS: path or URL; NULL: none */
+    int64_t jwt_jwks_interval_ms;  /* JWT_JWKS_INTERVAL, 300000 */
+    char *jwt_issuer;              /* JWT_ISSUER; NULL: any */
+    char *jwt_audience;            /* JWT_AUDIENCE; NULL: any */
+    int64_t jwt_leeway_s;          /* JWT_LEEWAY, 0 */
+    char *jwt_session_field;       /* JWT_SESSION_FIELD, /jti */
+    int64_t jwt_cache_entries;     /* JWT_CACHE_ENTRIES, 10000 */
+    char *jwt_cookie;              /* JWT_COOKIE; NULL: none */
+    bool jwt_expiry_closes;        /* JWT_EXPIRY_CLOSES, false */
+    int64_t jwt_expiry_warning_ms; /* JWT_EXPIRY_WARNING, 60000 */
+    int64_t ticket_lifetime_ms;    /* TICKET_LIFETIME, 30000 */
+    char *subscription_check;      /* SUBSCRIPTION_CHECK, no_check */
+    char *submission_check;        /* SUBMISSION_CHECK, no_check */
 
     /* logs and metrics */
     int log_level;        /* LOG_LEVEL: enum rg_log_level */
@@ -52,7 +85,9 @@ struct rg_config {
     struct rg_kafka_settings kafka;
 
     /* derived */
+    struct rg_tls *tls; /* what the HTTPS ports show; NULL: they are closed */
     struct rg_extractors *extractors;
+    struct rg_buf jwt_key;  /* what JWT_SECRET_KEY stands for: the secret, or PEM */
     struct rg_buf warnings; /* deprecated and retired names in use, one line each */
 };
 
@@ -70,8 +105,18 @@ void rg_config_describe(bool is_markdown, struct rg_buf *out);
 void rg_config_dump(const struct rg_config *config, struct rg_buf *out);
 
 /*
+ * Finds a file that a variable names: as given, else below priv/ in the working directory, else
+ * below priv/ beside the program. Writes its path, PATH_MAX bytes, to path; where there is no such
+ * file, value (cut) and false.
+ */
+bool rg_config_find_file(const char *value, char *path);
+
+/*
  * Reads a path-or-JSON value (configuration.md 2.9): literal JSON if the trimmed value starts with
- * [ or {, otherwise a file: as given, else below priv/ in the working directory, else below priv/
- * beside the program. Appends the JSON text to out; RG_ENOTFOUND with why otherwise.
+ * [ or {, otherwise a file. Appends the JSON text to out; RG_ENOTFOUND with why otherwise.
  */
 int rg_config_path_or_json(const char *value, struct rg_buf *out, struct rg_why *why);
+
+/* What the variables say about tokens; blacklist and http are the caller's to add. Borrows from
+ * config. */
+struct rg_verifier_settings rg_config_verifier(const struct rg_config *config);

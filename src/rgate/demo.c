@@ -9,14 +9,19 @@
 #include "base/log.h"
 #include "base/random.h"
 #include "event/json.h"
+#include "rgate/demo_answer.h"
 #include "rgate/page.h"
 
 #define EVENT_EVERY_MS  500
+#define PRIVATE_EVERY   4 /* of that many events one is private */
 #define STOP_TIMEOUT_MS 1000
 #define MAX_PUBLISH     (1024 * 1024)
 
 const char rg_demo_extractors[] =
-    "{\"chat.message\":{"
+    "{\"" RG_DEMO_PRIVATE_TYPE "\":{"
+    "\"to\":{\"stable_field_index\":0,\"event\":{\"json_pointer\":\"/data/to\"},"
+    "\"jwt\":{\"json_pointer\":\"/sub\"}}},"
+    "\"chat.message\":{"
     "\"room\":{\"stable_field_index\":0,\"event\":{\"json_pointer\":\"/data/room\"}},"
     "\"author\":{\"stable_field_index\":1,\"event\":{\"json_pointer\":\"/data/author\"}}},"
     "\"stock.price\":{"
@@ -26,6 +31,7 @@ const char rg_demo_extractors[] =
 
 struct rg_demo {
     const struct rg_kafka_settings *settings;
+    struct rg_demo_users users;
     const struct rg_extractors *extractors;
     struct rg_producer *producer;
     struct rg_static_page page;
@@ -45,6 +51,16 @@ static const char *pick(const char *const *words, size_t n)
     return words[rg_random_below(n)];
 }
 #define PICK(words) pick((words), RG_COUNT_OF(words))
+
+/* One to each user in turn: the first of a page's two lists gets what the second must not see. */
+static void add_private_data(struct rg_buf *out, uint64_t number)
+{
+    static const char *const texts[] = {"Your parcel is on its way.", "Your invoice is ready.",
+                                        "You have a new follower.", "Your export is finished."};
+
+    rg_buf_addf(out, "{\"to\":\"%s\",\"text\":\"%s\"}",
+                rg_demo_user_names[number / PRIVATE_EVERY % rg_demo_user_names_n], PICK(texts));
+}
 
 static void add_data(struct rg_buf *out, uint64_t number)
 {
@@ -78,7 +94,8 @@ static void add_data(struct rg_buf *out, uint64_t number)
 static void produce_one(struct rg_demo *demo, uint64_t number)
 {
     static const char *const types[] = {"chat.message", "stock.price", "temperature.measured"};
-    const char *type = types[number % 3];
+    bool is_private = number % PRIVATE_EVERY == PRIVATE_EVERY - 1;
+    const char *type = is_private ? RG_DEMO_PRIVATE_TYPE : types[number % 3];
     struct rg_buf event = {0};
     char id[RG_UUID_LEN + 1], time[RG_RFC3339_SIZE];
 
@@ -88,7 +105,10 @@ static void produce_one(struct rg_demo *demo, uint64_t number)
                 "{\"specversion\":\"1.0\",\"type\":\"%s\",\"source\":\"/rgate/demo\",\"id\":\"%s\","
                 "\"time\":\"%s\",\"data\":",
                 type, id, time);
-    add_data(&event, number);
+    if (is_private)
+        add_private_data(&event, number);
+    else
+        add_data(&event, number);
     rg_buf_add_char(&event, '}');
     rg_producer_send(demo->producer, demo->settings->source_topics.items[0], rg_str_c(type),
                      rg_buf_str(&event), NULL, NULL);
@@ -164,6 +184,11 @@ void rg_demo_set_ports(struct rg_demo *demo, unsigned client_port, unsigned inte
     demo->internal_port = internal_port;
 }
 
+void rg_demo_set_users(struct rg_demo *demo, const struct rg_demo_users *users)
+{
+    demo->users = *users;
+}
+
 /* ---- endpoints of the page ---- */
 
 struct rg_demo_endpoint {
@@ -184,26 +209,6 @@ void rg_demo_endpoint_attach(struct rg_demo_endpoint *endpoint, struct rg_reacto
 {
     endpoint->reactor = reactor;
     endpoint->server = server;
-}
-
-static void answer(struct rg_exchange *exchange, int status, struct rg_str json)
-{
-    struct rg_response response = {.status = status, .body = json};
-
-    rg_response_add(&response, RG_STR("content-type"), RG_STR("application/json; charset=utf-8"));
-    rg_response_add(&response, RG_STR("cache-control"), RG_STR("no-store"));
-    rg_exchange_respond(exchange, &response);
-}
-
-static void answer_error(struct rg_exchange *exchange, int status, const char *text)
-{
-    struct rg_buf body = {0};
-
-    rg_buf_add_c(&body, "{\"error\":");
-    rg_json_add_string(&body, rg_str_c(text));
-    rg_buf_add_char(&body, '}');
-    answer(exchange, status, rg_buf_str(&body));
-    rg_buf_done(&body);
 }
 
 static void add_extractors(struct rg_buf *out, const struct rg_extractors *extractors)
@@ -239,8 +244,11 @@ static void info(void *arg, struct rg_exchange *exchange)
     }
     rg_buf_add_c(&body, "],\"extractors\":{");
     add_extractors(&body, demo->extractors);
-    rg_buf_add_c(&body, "}}");
-    answer(exchange, 200, rg_buf_str(&body));
+    rg_buf_add_c(&body, "},\"private_type\":\"" RG_DEMO_PRIVATE_TYPE "\",\"users\":[");
+    for (size_t i = 0; i < rg_demo_user_names_n; i++)
+        rg_buf_addf(&body, "%s\"%s\"", i > 0 ? "," : "", rg_demo_user_names[i]);
+    rg_buf_add_c(&body, "]}");
+    rg_demo_answer(exchange, 200, rg_buf_str(&body));
     rg_buf_done(&body);
 }
 
@@ -263,11 +271,11 @@ static void tell_page(struct rg_inbox_item *item, void *ctx)
 
     (void)ctx;
     if (exchange != NULL && p->err < 0) {
-        answer_error(exchange, 502, p->why.text);
+        rg_demo_answer_error(exchange, 502, p->why.text);
     } else if (exchange != NULL) {
         snprintf(json, sizeof(json), "{\"partition\":%" PRId32 ",\"offset\":%" PRId64 "}",
                  p->partition, p->offset);
-        answer(exchange, 202, rg_str_c(json));
+        rg_demo_answer(exchange, 202, rg_str_c(json));
     }
     rg_free(p);
 }
@@ -294,18 +302,6 @@ static bool is_topic(const struct rg_demo *demo, const char *topic)
     return false;
 }
 
-/* A page of another origin could post here too; a browser says which one it is (Fetch, Origin). */
-static bool is_own_page(const struct rg_request *req)
-{
-    struct rg_str origin = rg_request_field(req, RG_STR("origin"));
-    struct rg_str host = rg_request_field(req, RG_STR("host"));
-
-    if (origin.p == NULL)
-        return true;
-    return rg_str_starts_with(origin, RG_STR("http://")) &&
-           rg_str_eq_nocase(rg_str_n(origin.p + 7, origin.n - 7), host);
-}
-
 static void publish(void *arg, struct rg_exchange *exchange)
 {
     struct rg_demo_endpoint *endpoint = arg;
@@ -316,13 +312,13 @@ static void publish(void *arg, struct rg_exchange *exchange)
     struct rg_why why = {0};
     char text[640];
 
-    if (!is_own_page(req)) {
-        answer_error(exchange, 403, "only the gateway's own page may publish here");
+    if (!rg_demo_is_own_page(exchange)) {
+        rg_demo_answer_error(exchange, 403, "only the gateway's own page may publish here");
         return;
     }
     if (rg_json_check(req->body, &body, &why) < 0) {
         snprintf(text, sizeof(text), "the body is not JSON: %s at %s", why.text, why.place);
-        answer_error(exchange, 400, text);
+        rg_demo_answer_error(exchange, 400, text);
         return;
     }
     struct rg_json event = rg_json_member(body, RG_STR("event"));
@@ -335,16 +331,16 @@ static void publish(void *arg, struct rg_exchange *exchange)
         rg_json_unescape(key_value, &key);
 
     if (event.kind != RG_JSON_OBJECT) {
-        answer_error(exchange, 400, "\"event\" must be a JSON object");
+        rg_demo_answer_error(exchange, 400, "\"event\" must be a JSON object");
     } else if (!is_topic(demo, topic.p)) {
-        answer_error(exchange, 400, "\"topic\" must be one of KAFKA_SOURCE_TOPICS");
+        rg_demo_answer_error(exchange, 400, "\"topic\" must be one of KAFKA_SOURCE_TOPICS");
     } else {
         struct publishing *p = rg_zalloc(sizeof(*p));
         p->endpoint = endpoint;
         p->exchange = rg_exchange_get_handle(exchange);
         if (rg_producer_send(demo->producer, topic.p, rg_buf_str(&key), event.text, delivered, p) <
             0) {
-            answer_error(exchange, 503, "too many messages are waiting for Kafka");
+            rg_demo_answer_error(exchange, 503, "too many messages are waiting for Kafka");
             rg_free(p);
         }
     }
@@ -359,4 +355,5 @@ void rg_demo_routes(struct rg_demo_endpoint *endpoint, struct rg_route rows[RG_D
     rows[1] = (struct rg_route){RG_METHOD_BIT(RG_GET), "/_dev/info", info, endpoint, 0};
     rows[2] =
         (struct rg_route){RG_METHOD_BIT(RG_POST), "/_dev/publish", publish, endpoint, MAX_PUBLISH};
+    rg_demo_user_routes(&endpoint->demo->users, rows + 3);
 }

@@ -5,8 +5,11 @@
 #include <sys/resource.h>
 
 #include "base/alloc.h"
+#include "base/base64.h"
+#include "base/random.h"
 #include "event/matchkey.h"
 #include "kafka/embedded.h"
+#include "net/tls.h"
 #include "rgate/args.h"
 #include "rgate/banner.h"
 #include "rgate/cmd.h"
@@ -43,7 +46,9 @@ static int print_problems(struct rg_problems *problems)
     return 1;
 }
 
-static int run(const struct rg_config *config, struct rg_demo *demo, const char *kafka_bootstrap)
+/* banner NULL: serve mode. */
+static int run(const struct rg_config *config, struct rg_demo *demo,
+               const struct rg_dev_banner *banner)
 {
     struct rg_dev_options dev = {demo};
     struct rg_problems problems = {0};
@@ -51,10 +56,10 @@ static int run(const struct rg_config *config, struct rg_demo *demo, const char 
 
     if (gateway == NULL)
         return print_problems(&problems);
+    const struct rg_ports *ports = rg_gateway_ports(gateway);
     if (demo != NULL)
-        rg_demo_set_ports(demo, rg_gateway_client_port(gateway), rg_gateway_internal_port(gateway));
-    rg_banner_print(config, demo != NULL, rg_gateway_client_port(gateway),
-                    rg_gateway_internal_port(gateway), kafka_bootstrap);
+        rg_demo_set_ports(demo, ports->client, ports->internal);
+    rg_banner_print(config, ports, banner);
     int status = rg_gateway_run(gateway);
     rg_demo_stop(&demo);
     rg_gateway_free(&gateway);
@@ -76,7 +81,8 @@ static void print_serve_help(void)
          "Example:\n"
          "  KAFKA_BROKERS=kafka-1:9092,kafka-2:9092 KAFKA_SOURCE_TOPICS=events rgate\n"
          "\n"
-         "SIGTERM and SIGINT end it gracefully within SHUTDOWN_TIMEOUT; a second one at once.");
+         "SIGTERM and SIGINT end it gracefully within SHUTDOWN_TIMEOUT; a second one at once.\n"
+         "SIGHUP reads certificate and key again; clients stay connected.");
 }
 
 int rg_cmd_serve(int argc, char **argv)
@@ -112,8 +118,9 @@ static void print_dev_help(void)
          "http://localhost:4000 (page and client API) and http://localhost:4010 (internal API).\n"
          "The embedded Kafka speaks the real protocol on the address that is printed, keeps\n"
          "messages in memory and is gone with the process. Where KAFKA_BROKERS is set, those\n"
-         "brokers are used instead. All variables of `rgate serve` apply; INBOUND_PORT=0 and\n"
-         "API_HTTP_PORT=0 take free ports.\n"
+         "brokers are used instead. HTTPS is on ports 4001 and 4011, with a certificate made for\n"
+         "this run unless HTTPS_CERTFILE is set. All variables of `rgate serve` apply;\n"
+         "INBOUND_PORT=0, API_HTTP_PORT=0 and so on take free ports.\n"
          "\n"
          "  --expose     allow listening beyond loopback (INBOUND_HOST, API_HTTP_HOST)\n"
          "  --no-demo    produce no demo events\n"
@@ -186,20 +193,54 @@ static bool start_kafka(struct rg_config **configp, struct rg_embedded_kafka **k
     return *configp != NULL;
 }
 
-static int run_dev(struct rg_config **configp, bool is_talking, struct rg_embedded_kafka **kafkap)
+/* HTTPS without any preparation: where no certificate is configured, one is made. */
+static bool make_certificate(struct rg_config *config, bool *is_self_signed)
 {
     struct rg_why why = {0};
 
-    if (!start_kafka(configp, kafkap))
+    if (config->tls != NULL)
+        return true;
+    config->tls = rg_tls_new_self_signed(&why);
+    if (config->tls == NULL)
+        rg_args_failed("dev", "%s", why.text);
+    *is_self_signed = config->tls != NULL;
+    return *is_self_signed;
+}
+
+static int run_dev(struct rg_config **configp, bool is_talking, struct rg_embedded_kafka **kafkap)
+{
+    struct rg_why why = {0};
+    struct rg_dev_banner banner = {0};
+
+    if (!start_kafka(configp, kafkap) || !make_certificate(*configp, &banner.is_self_signed))
         return 1;
     struct rg_demo *demo =
         rg_demo_start(&(*configp)->kafka, (*configp)->extractors, is_talking, &why);
     if (demo == NULL)
         return rg_args_failed("dev", "the demo producer did not start: %s", why.text);
     rg_log_warn("development mode: not for production");
-    return run(*configp, demo,
-               *kafkap != NULL ? rg_embedded_kafka_bootstrap(*kafkap)
-                               : (*configp)->kafka.brokers.items[0]);
+    banner.kafka_bootstrap =
+        *kafkap != NULL ? rg_embedded_kafka_bootstrap(*kafkap) : (*configp)->kafka.brokers.items[0];
+    return run(*configp, demo, &banner);
+}
+
+/* What the environment says stands above these. */
+static void set_dev_defaults(void)
+{
+    unsigned char bytes[32];
+    RG_CLEANUP(rg_buf_done) struct rg_buf secret = {0};
+
+    setenv("INBOUND_HOST", "127.0.0.1", 0);
+    setenv("EXTRACTORS", rg_demo_extractors, 0);
+    setenv("JWT_EXPIRY_CLOSES", "true", 0);
+    setenv("JWT_EXPIRY_WARNING", "15000", 0);
+    /* A key for the page's two users, unless somebody else makes the tokens. */
+    if (getenv("JWT_ALG") != NULL || getenv("JWT_JWKS") != NULL)
+        return;
+    rg_random_bytes(bytes, sizeof(bytes));
+    rg_base64url_add(&secret, bytes, sizeof(bytes));
+    rg_buf_add_char(&secret, '\0');
+    setenv("JWT_SECRET_KEY", secret.p, 0);
 }
 
 int rg_cmd_dev(int argc, char **argv)
@@ -229,8 +270,7 @@ int rg_cmd_dev(int argc, char **argv)
     if (optind < argc)
         return rg_args_wrong("dev", "unexpected argument \"%s\"", argv[optind]);
 
-    setenv("INBOUND_HOST", "127.0.0.1", 0);
-    setenv("EXTRACTORS", rg_demo_extractors, 0);
+    set_dev_defaults();
     struct rg_config *config = rg_cmd_load_config();
     if (config == NULL)
         return 1;

@@ -10,9 +10,11 @@
 
 #include "base/buf.h"
 #include "base/err.h"
+#include "rgate/trust.h"
 
 struct rg_subscriber {
-    const char *url;     /* of the gateway, without path */
+    const char *url; /* of the gateway, without path */
+    struct rg_trust trust;
     struct rg_buf query; /* "?subscriptions=...&jwt=...", NUL-terminated */
     bool is_raw;         /* print events only, without time */
     bool shows_gateway;  /* print the gateway's own two opening events, too */

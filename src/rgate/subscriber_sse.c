@@ -87,7 +87,7 @@ static int tell_end(struct stream *stream, CURLcode code, const char *error, str
     if (rg_subscriber_is_done(stream->sub))
         return 0;
     if (code != CURLE_OK)
-        return rg_why_set(why, code == CURLE_URL_MALFORMAT ? RG_EINVAL : RG_EAGAIN, "", "%s",
+        return rg_why_set(why, rg_trust_outcome(code), "", "%s",
                           error[0] != '\0' ? error : curl_easy_strerror(code));
     if (status == 200)
         return 0;
@@ -110,6 +110,8 @@ int rg_subscriber_run_sse(struct rg_subscriber *sub, struct rg_why *why)
     rg_buf_add(&url, sub->query.p, sub->query.n);
     curl_easy_setopt(curl, CURLOPT_URL, url.p);
     curl_easy_setopt(curl, CURLOPT_PROTOCOLS_STR, "http,https");
+    curl_easy_setopt(curl, CURLOPT_HTTP_VERSION, (long)CURL_HTTP_VERSION_1_1);
+    rg_trust_apply(&sub->trust, curl);
     curl_easy_setopt(curl, CURLOPT_HTTPHEADER, headers);
     curl_easy_setopt(curl, CURLOPT_WRITEFUNCTION, on_bytes);
     curl_easy_setopt(curl, CURLOPT_WRITEDATA, &stream);

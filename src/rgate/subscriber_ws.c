@@ -273,6 +273,7 @@ static int connect_to(struct link *link, const char *url, struct rg_why *why)
     curl_easy_setopt(link->curl, CURLOPT_PROTOCOLS_STR, "http,https");
     curl_easy_setopt(link->curl, CURLOPT_HTTP_VERSION, (long)CURL_HTTP_VERSION_1_1);
     curl_easy_setopt(link->curl, CURLOPT_CONNECT_ONLY, 1L);
+    rg_trust_apply(&link->sub->trust, link->curl);
     curl_easy_setopt(link->curl, CURLOPT_ERRORBUFFER, error);
     curl_easy_setopt(link->curl, CURLOPT_CONNECTTIMEOUT, (long)CONNECT_S);
     curl_easy_setopt(link->curl, CURLOPT_TCP_KEEPALIVE, 1L);
@@ -280,7 +281,7 @@ static int connect_to(struct link *link, const char *url, struct rg_why *why)
     curl_easy_setopt(link->curl, CURLOPT_ERRORBUFFER, NULL);
     if (code == CURLE_OK)
         return 0;
-    return rg_why_set(why, code == CURLE_URL_MALFORMAT ? RG_EINVAL : RG_EAGAIN, "", "%s",
+    return rg_why_set(why, rg_trust_outcome(code), "", "%s",
                       error[0] != '\0' ? error : curl_easy_strerror(code));
 }
 

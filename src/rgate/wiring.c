@@ -9,6 +9,9 @@
  * is left
  *   3. when all have reported: the reactors end, offsets are committed, the group is left, exit 0
  * A second signal ends the process at once.
+ *
+ * SIGHUP reads the certificate again; not in development, where the terminal that goes away sends
+ * it.
  */
 #include "rgate/wiring.h"
 
@@ -25,7 +28,9 @@
 #include "net/listener.h"
 #include "ops/admin.h"
 #include "push/api.h"
+#include "rgate/access.h"
 #include "rgate/demo.h"
+#include "rgate/https.h"
 #include "rgate/page.h"
 
 #define CLIENT_ROUTES     (RG_API_ROUTES + RG_DEMO_ROUTES + 1)
@@ -40,11 +45,11 @@ struct shard {
     struct rg_gateway *gateway;
     struct rg_hub *hub;
     struct rg_http_server *http;
-    struct rg_listener *listener;
+    struct rg_listener *listener, *https_listener;
     struct rg_route routes[CLIENT_ROUTES];
     struct rg_publish_endpoint publish;
     struct rg_demo_endpoint *demo;
-    int fd; /* of the listener until it is open */
+    int fd, https_fd; /* of the listeners until they are open */
 
     struct rg_inbox_item drain, cut, stop, report; /* commands to it, and its report */
     struct rg_timer http_drain;
@@ -54,6 +59,7 @@ struct shard {
 
 struct rg_gateway {
     const struct rg_config *config;
+    struct rg_access access;
     struct rg_push *push;
     struct rg_http_settings http_settings;
     struct shard *shards;
@@ -62,19 +68,19 @@ struct rg_gateway {
 
     struct rg_reactor control;
     struct rg_http_server *internal_http;
-    struct rg_listener *internal_listener;
+    struct rg_listener *internal_listener, *internal_https_listener;
     struct rg_route internal_routes[INTERNAL_ROUTES];
     struct rg_publish_endpoint internal_publish;
     struct rg_dispatcher *control_dispatcher;
-    int internal_fd;
-    unsigned client_port, internal_port;
+    int internal_fd, internal_https_fd;
+    struct rg_ports ports;
     struct rg_health health;
     struct rg_metrics metrics;
 
     struct rg_consumer *consumer; /* NULL: Kafka is off */
     struct rg_dispatcher *ingest_dispatcher;
 
-    uv_signal_t sigterm, sigint;
+    uv_signal_t sigterm, sigint, sighup;
     struct rg_timer deadline;
     uint64_t shutdown_started_ms;
     unsigned drained_n;
@@ -121,6 +127,7 @@ static void expose(void *arg, struct rg_buf *out)
     const struct rg_counters *blocks[RG_MAX_REACTORS + 1];
 
     rg_push_expose(gateway->push, out);
+    rg_access_expose(&gateway->access, out);
     for (unsigned i = 0; i < gateway->shards_n; i++)
         blocks[i] = rg_http_server_counters(gateway->shards[i].http);
     rg_counters_expose(out, rg_http_counter_rows, rg_http_counter_rows_n, blocks,
@@ -130,6 +137,7 @@ static void expose(void *arg, struct rg_buf *out)
     rg_buf_addf(out, "rgate_accept_pauses_total %lu\n", rg_listener_pauses());
     rg_metric_head(out, "rgate_info", "gauge", "The version, as a label.");
     rg_buf_add_c(out, "rgate_info{version=\"" RG_VERSION "\"} 1\n");
+    rg_https_expose(gateway->config->tls, out);
     if (gateway->consumer != NULL)
         rg_consumer_expose(gateway->consumer, out);
 }
@@ -170,9 +178,12 @@ static void control_finish(struct rg_gateway *gateway)
                          (int)(left < COMMIT_TIMEOUT_MS ? left : COMMIT_TIMEOUT_MS));
     rg_reactor_cancel_timer(&gateway->control, &gateway->deadline);
     rg_listener_close(&gateway->internal_listener);
+    rg_listener_close(&gateway->internal_https_listener);
     rg_http_server_close_all(gateway->internal_http);
     uv_close((uv_handle_t *)&gateway->sigterm, NULL);
     uv_close((uv_handle_t *)&gateway->sigint, NULL);
+    if (uv_is_active((uv_handle_t *)&gateway->sighup))
+        uv_close((uv_handle_t *)&gateway->sighup, NULL);
     rg_reactor_stop(&gateway->control);
 }
 
@@ -194,6 +205,8 @@ static void on_report(struct rg_inbox_item *item, void *ctx)
     (void)ctx;
     if (++gateway->drained_n < gateway->shards_n)
         return;
+    /* Whoever waits for an answer from elsewhere hears that there is none, while it still can. */
+    rg_access_stop(&gateway->access);
     /* Only now: until all are empty, they may still owe each other answers. */
     for (unsigned i = 0; i < gateway->shards_n; i++)
         rg_reactor_post(&gateway->shards[i].reactor, &gateway->shards[i].stop, stop_shard, 0);
@@ -235,6 +248,7 @@ static void drain_shard(struct rg_inbox_item *item, void *ctx)
 
     (void)ctx;
     rg_listener_close(&shard->listener);
+    rg_listener_close(&shard->https_listener);
     rg_http_server_drain(shard->http);
     rg_hub_drain(shard->hub, on_hub_empty, shard);
 }
@@ -283,11 +297,21 @@ static void on_signal(uv_signal_t *handle, int number)
     rg_reactor_set_timer(&gateway->control, &gateway->deadline, timeout - timeout / 5);
 }
 
-static void watch_signal(struct rg_gateway *gateway, uv_signal_t *handle, int number)
+static void on_reload_signal(uv_signal_t *handle, int number)
+{
+    struct rg_gateway *gateway = handle->data;
+
+    (void)number;
+    rg_reactor_assert(&gateway->control);
+    rg_https_reload(gateway->config->tls);
+}
+
+static void watch_signal(struct rg_gateway *gateway, uv_signal_t *handle, int number,
+                         uv_signal_cb on_number)
 {
     rg_assert(uv_signal_init(&gateway->control.loop, handle) == 0);
     handle->data = gateway;
-    rg_assert(uv_signal_start(handle, on_signal, number) == 0);
+    rg_assert(uv_signal_start(handle, on_number, number) == 0);
 }
 
 /* ---- building ---- */
@@ -326,6 +350,16 @@ static size_t client_routes(struct shard *shard)
     return n + RG_API_ROUTES;
 }
 
+/* NULL where HTTPS is off. */
+static struct rg_listener *open_https(struct rg_gateway *gateway, struct rg_reactor *reactor,
+                                      int fd, struct rg_http_server *http)
+{
+    if (fd < 0)
+        return NULL;
+    rg_http_server_set_tls(http, gateway->config->tls);
+    return rg_listener_open(reactor, fd, rg_http_server_accept_tls, http);
+}
+
 static void build_shard(struct rg_gateway *gateway, unsigned id, const struct rg_dev_options *dev)
 {
     struct shard *shard = &gateway->shards[id];
@@ -344,9 +378,10 @@ static void build_shard(struct rg_gateway *gateway, unsigned id, const struct rg
         rg_demo_endpoint_attach(shard->demo, &shard->reactor, shard->http);
     shard->listener =
         rg_listener_open(&shard->reactor, shard->fd, rg_http_server_accept, shard->http);
+    shard->https_listener = open_https(gateway, &shard->reactor, shard->https_fd, shard->http);
 }
 
-static void build_control(struct rg_gateway *gateway)
+static void build_control(struct rg_gateway *gateway, const struct rg_dev_options *dev)
 {
     const unsigned post = RG_METHOD_BIT(RG_POST);
     size_t max = (size_t)gateway->config->max_event_bytes;
@@ -356,7 +391,7 @@ static void build_control(struct rg_gateway *gateway)
     gateway->control.ctx = gateway;
     gateway->control_dispatcher = rg_dispatcher_new(gateway->push);
     gateway->internal_publish =
-        (struct rg_publish_endpoint){gateway->push, gateway->control_dispatcher, false};
+        (struct rg_publish_endpoint){gateway->push, gateway->control_dispatcher, false, NULL};
     gateway->health.ready = is_ready;
     gateway->health.ready_arg = gateway;
     gateway->metrics = (struct rg_metrics){gateway->config->metrics_enabled, expose, gateway};
@@ -370,11 +405,20 @@ static void build_control(struct rg_gateway *gateway)
         rg_http_server_new(&gateway->control, &gateway->http_settings, rows, INTERNAL_ROUTES);
     gateway->internal_listener = rg_listener_open(&gateway->control, gateway->internal_fd,
                                                   rg_http_server_accept, gateway->internal_http);
-    watch_signal(gateway, &gateway->sigterm, SIGTERM);
-    watch_signal(gateway, &gateway->sigint, SIGINT);
+    gateway->internal_https_listener =
+        open_https(gateway, &gateway->control, gateway->internal_https_fd, gateway->internal_http);
+    watch_signal(gateway, &gateway->sigterm, SIGTERM, on_signal);
+    watch_signal(gateway, &gateway->sigint, SIGINT, on_signal);
+    if (dev->demo == NULL)
+        watch_signal(gateway, &gateway->sighup, SIGHUP, on_reload_signal);
 }
 
-static struct rg_push *build_push(const struct rg_config *config)
+static void on_ban(void *arg, struct rg_str session)
+{
+    rg_push_kill_session(arg, session);
+}
+
+static struct rg_push *build_push(const struct rg_config *config, const struct rg_access *access)
 {
     struct rg_push_settings settings = {
         .cors = config->cors,
@@ -386,8 +430,18 @@ static struct rg_push *build_push(const struct rg_config *config)
         .max_subscriptions = (size_t)config->max_subscriptions,
         .max_event_bytes = (size_t)config->max_event_bytes,
         .secret = rg_str_c(config->node_cookie),
+        .compression_min_bytes =
+            config->compression ? (size_t)config->compression_min_bytes : SIZE_MAX,
+        .jwt_cookie = config->jwt_cookie,
+        .origins = config->origins,
+        .expiry_closes = config->jwt_expiry_closes,
+        .expiry_warning_ms = (uint64_t)config->jwt_expiry_warning_ms,
     };
-    return rg_push_new(&settings, config->extractors);
+
+    rg_access_apply(access, &settings);
+    struct rg_push *push = rg_push_new(&settings, config->extractors);
+    rg_blacklist_on_ban(access->blacklist, on_ban, push);
+    return push;
 }
 
 static struct rg_http_settings build_http_settings(const struct rg_config *config)
@@ -398,6 +452,8 @@ static struct rg_http_settings build_http_settings(const struct rg_config *confi
     settings.header_timeout_ms = (uint64_t)config->http_header_timeout_ms;
     settings.write_timeout_ms = (uint64_t)config->http_write_timeout_ms;
     settings.body_min_rate = (uint64_t)config->http_body_min_rate;
+    settings.is_h2_on = config->http2;
+    settings.h2_max_streams = (uint32_t)config->http2_max_streams;
     return settings;
 }
 
@@ -417,55 +473,110 @@ static int dup_inherited(int fd)
     return fd >= 0 ? fcntl(fd, F_DUPFD_CLOEXEC, 0) : -1;
 }
 
+/* A port that shall be open. */
+struct port_choice {
+    const char *variable; /* that chose it */
+    const char *name;     /* of an inherited socket, or its position */
+    unsigned position;
+    const char *host;
+    int64_t port;
+};
+
+/* A descriptor, or a negative number and a problem. *port is 0 before the first of a choice. */
+static int open_port(const struct port_choice *choice, unsigned *port, struct rg_problems *problems)
+{
+    int inherited = rg_listener_inherited(choice->name, choice->position);
+    bool is_first = *port == 0;
+    struct rg_why why = {0};
+    int fd = inherited >= 0
+                 ? dup_inherited(inherited)
+                 : rg_listener_bind(choice->host, is_first ? (unsigned)choice->port : *port,
+                                    is_first, &why);
+
+    if (fd < 0)
+        port_problem(problems, choice->variable, choice->port, &why);
+    else
+        *port = rg_listener_port(fd);
+    return fd;
+}
+
 /* One descriptor per reactor: sockets of their own on the same port, or copies of the inherited
  * one. */
 static bool open_client_port(struct rg_gateway *gateway, struct rg_problems *problems)
 {
     const struct rg_config *config = gateway->config;
-    int inherited = rg_listener_inherited("client", 0);
-    unsigned port = (unsigned)config->inbound_port;
-    struct rg_why why = {0};
+    const struct port_choice choice = {"INBOUND_PORT", "client", 0, config->inbound_host,
+                                       config->inbound_port};
+    bool is_open = true;
 
-    for (unsigned i = 0; i < gateway->shards_n; i++) {
-        int fd = inherited >= 0 ? dup_inherited(inherited)
-                                : rg_listener_bind(config->inbound_host, port, i == 0, &why);
-        if (fd < 0) {
-            port_problem(problems, "INBOUND_PORT", config->inbound_port, &why);
-            return false;
-        }
-        gateway->shards[i].fd = fd;
-        port = rg_listener_port(fd);
+    for (unsigned i = 0; is_open && i < gateway->shards_n; i++) {
+        gateway->shards[i].fd = open_port(&choice, &gateway->ports.client, problems);
+        is_open = gateway->shards[i].fd >= 0;
     }
-    gateway->client_port = port;
-    return true;
+    return is_open;
+}
+
+static bool open_client_https_port(struct rg_gateway *gateway, struct rg_problems *problems)
+{
+    const struct rg_config *config = gateway->config;
+    const struct port_choice choice = {"INBOUND_HTTPS_PORT", "client-https", 2,
+                                       config->inbound_host, config->inbound_https_port};
+    bool is_open = true;
+
+    for (unsigned i = 0; is_open && i < gateway->shards_n; i++) {
+        gateway->shards[i].https_fd = open_port(&choice, &gateway->ports.client_https, problems);
+        is_open = gateway->shards[i].https_fd >= 0;
+    }
+    return is_open;
 }
 
 static bool open_internal_port(struct rg_gateway *gateway, struct rg_problems *problems)
 {
     const struct rg_config *config = gateway->config;
-    int inherited = rg_listener_inherited("internal", 1);
-    struct rg_why why = {0};
+    const struct port_choice choice = {"API_HTTP_PORT", "internal", 1, config->api_http_host,
+                                       config->api_http_port};
 
-    gateway->internal_fd =
-        inherited >= 0
-            ? dup_inherited(inherited)
-            : rg_listener_bind(config->api_http_host, (unsigned)config->api_http_port, true, &why);
-    if (gateway->internal_fd < 0) {
-        port_problem(problems, "API_HTTP_PORT", config->api_http_port, &why);
-        return false;
+    gateway->internal_fd = open_port(&choice, &gateway->ports.internal, problems);
+    return gateway->internal_fd >= 0;
+}
+
+static bool open_internal_https_port(struct rg_gateway *gateway, struct rg_problems *problems)
+{
+    const struct rg_config *config = gateway->config;
+    const struct port_choice choice = {"API_HTTPS_PORT", "internal-https", 3, config->api_http_host,
+                                       config->api_https_port};
+
+    gateway->internal_https_fd = open_port(&choice, &gateway->ports.internal_https, problems);
+    return gateway->internal_https_fd >= 0;
+}
+
+/* All that shall be open, so that every problem is told at once. */
+static bool open_ports(struct rg_gateway *gateway, struct rg_problems *problems)
+{
+    bool is_open = open_client_port(gateway, problems);
+
+    is_open &= open_internal_port(gateway, problems);
+    if (gateway->config->tls != NULL) {
+        is_open &= open_client_https_port(gateway, problems);
+        is_open &= open_internal_https_port(gateway, problems);
     }
-    gateway->internal_port = rg_listener_port(gateway->internal_fd);
-    return true;
+    return is_open;
+}
+
+static void close_port(int fd)
+{
+    if (fd >= 0)
+        close(fd);
 }
 
 static void close_ports(struct rg_gateway *gateway)
 {
     for (unsigned i = 0; i < gateway->shards_n; i++) {
-        if (gateway->shards[i].fd >= 0)
-            close(gateway->shards[i].fd);
+        close_port(gateway->shards[i].fd);
+        close_port(gateway->shards[i].https_fd);
     }
-    if (gateway->internal_fd >= 0)
-        close(gateway->internal_fd);
+    close_port(gateway->internal_fd);
+    close_port(gateway->internal_https_fd);
 }
 
 /* ---- life ---- */
@@ -479,11 +590,9 @@ struct rg_gateway *rg_gateway_new(const struct rg_config *config, const struct r
     gateway->shards_n = reactor_count(config);
     gateway->shards = rg_zalloc(gateway->shards_n * sizeof(gateway->shards[0]));
     for (unsigned i = 0; i < gateway->shards_n; i++)
-        gateway->shards[i].fd = -1;
-    gateway->internal_fd = -1;
-    bool is_open = open_client_port(gateway, problems);
-    is_open &= open_internal_port(gateway, problems);
-    if (!is_open) {
+        gateway->shards[i].fd = gateway->shards[i].https_fd = -1;
+    gateway->internal_fd = gateway->internal_https_fd = -1;
+    if (!open_ports(gateway, problems)) {
         close_ports(gateway);
         rg_free(gateway->shards);
         rg_free(gateway);
@@ -492,21 +601,24 @@ struct rg_gateway *rg_gateway_new(const struct rg_config *config, const struct r
 
     gateway->http_settings = build_http_settings(config);
     gateway->welcome = rg_page_welcome();
-    gateway->push = build_push(config);
+    rg_access_init(&gateway->access, config);
+    gateway->push = build_push(config, &gateway->access);
+    if (dev->demo != NULL)
+        rg_demo_set_users(dev->demo,
+                          &(struct rg_demo_users){config->jwt_alg, rg_buf_str(&config->jwt_key),
+                                                  gateway->access.blacklist});
+    rg_tls_offer_h2(config->http2);
+    if (config->tls != NULL)
+        rg_tls_set_handshake_timeout(config->tls, gateway->http_settings.header_timeout_ms);
     for (unsigned i = 0; i < gateway->shards_n; i++)
         build_shard(gateway, i, dev);
-    build_control(gateway);
+    build_control(gateway, dev);
     return gateway;
 }
 
-unsigned rg_gateway_client_port(const struct rg_gateway *gateway)
+const struct rg_ports *rg_gateway_ports(const struct rg_gateway *gateway)
 {
-    return gateway->client_port;
-}
-
-unsigned rg_gateway_internal_port(const struct rg_gateway *gateway)
-{
-    return gateway->internal_port;
+    return &gateway->ports;
 }
 
 int rg_gateway_run(struct rg_gateway *gateway)
@@ -514,9 +626,10 @@ int rg_gateway_run(struct rg_gateway *gateway)
     for (unsigned i = 0; i < gateway->shards_n; i++)
         rg_assert(rg_reactor_start(&gateway->shards[i].reactor) == 0);
     start_consumer(gateway);
+    rg_https_log(gateway->config->tls);
     rg_log_info("started", RG_FU("reactors", gateway->shards_n),
-                RG_FU("client_port", gateway->client_port),
-                RG_FU("internal_port", gateway->internal_port));
+                RG_FU("client_port", gateway->ports.client),
+                RG_FU("internal_port", gateway->ports.internal));
     rg_reactor_run(&gateway->control);
     for (unsigned i = 0; i < gateway->shards_n; i++)
         rg_reactor_join(&gateway->shards[i].reactor);
@@ -542,6 +655,7 @@ void rg_gateway_free(struct rg_gateway **gatewayp)
     rg_dispatcher_free(&gateway->control_dispatcher);
     rg_reactor_done(&gateway->control);
     rg_push_free(&gateway->push);
+    rg_access_done(&gateway->access);
     rg_rcu_thread_stop();
     rg_free(gateway->shards);
     rg_free(gateway);

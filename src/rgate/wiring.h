@@ -30,9 +30,12 @@ struct rg_dev_options {
 struct rg_gateway *rg_gateway_new(const struct rg_config *config, const struct rg_dev_options *dev,
                                   struct rg_problems *problems);
 
-/* The ports it listens on. */
-unsigned rg_gateway_client_port(const struct rg_gateway *gateway);
-unsigned rg_gateway_internal_port(const struct rg_gateway *gateway);
+/* The ports it listens on; 0: HTTPS is off. */
+struct rg_ports {
+    unsigned client, client_https;
+    unsigned internal, internal_https;
+};
+const struct rg_ports *rg_gateway_ports(const struct rg_gateway *gateway);
 
 /* Runs until SIGTERM or SIGINT and the graceful end that follows. Returns the exit status. */
 int rg_gateway_run(struct rg_gateway *gateway);

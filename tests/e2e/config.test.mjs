@@ -7,11 +7,13 @@ import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import { runToEnd, suiteGateway, testGateway } from '../support/gateway.mjs';
 import { FIXTURE, ev, post, put } from '../support/events.mjs';
+import { SigningKey } from '../support/jwt.mjs';
 import { freePorts, isListening } from '../support/ports.mjs';
 import { SseStream } from '../support/sse.mjs';
 import { until } from '../support/wait.mjs';
 
-const DEFAULT_PORTS = { INBOUND_PORT: undefined, API_HTTP_PORT: undefined };
+const DEFAULT_PORTS = Object.fromEntries(
+  ['INBOUND_PORT', 'API_HTTP_PORT', 'INBOUND_HTTPS_PORT', 'API_HTTPS_PORT'].map((name) => [name]));
 
 /** Skips a test that needs a fixed port which something else on this machine holds. */
 async function needPorts(t, ...ports) {
@@ -87,6 +89,8 @@ describe('values', () => {
   });
 
   it('configuration 6: all problems are told at once', async () => {
+    await assertFails({ INBOUND_PORT: 'x', JWT_ALG: 'none', LOG_FMT: 'yaml' },
+      ['INBOUND_PORT', 'JWT_ALG', 'LOG_FMT']);
     await assertFails(
       { INBOUND_PORT: 'x', LOG_LEVEL: 'loud', LOG_FMT: 'yaml', HEARTBEAT_INTERVAL: '1.5' },
       ['INBOUND_PORT', 'LOG_LEVEL', 'LOG_FMT', 'HEARTBEAT_INTERVAL']);
@@ -134,7 +138,56 @@ describe('values', () => {
     assert.ok('logging.googleapis.com/operation' in record, line);
   });
 
-  it('configuration 11: a request is logged without its secrets', async (t) => {
+  for (const [alg, key] of [['RS256', 'hello'], ['ES256', 'hello'], ['EdDSA', 'hello'],
+    ['ES256', new SigningKey('RS256').setting], ['RS256', new SigningKey('ES256').setting],
+    ['ES256', new SigningKey('ES384').setting], ['RS256', '-----BEGIN PUBLIC KEY-----\nhello']]) {
+    it(`configuration 11: JWT_ALG=${alg} with a key that does not fit (${key.slice(0, 40)}) is refused`,
+      async () => {
+        const stderr = await assertFails({ JWT_ALG: alg, JWT_SECRET_KEY: key }, ['JWT_SECRET_KEY']);
+        assert.ok(!stderr.includes('hello'), stderr);
+      });
+  }
+
+  for (const alg of ['ES', 'HS255', 'hs256', 'HS256,RS256']) {
+    it(`configuration 6: JWT_ALG=${alg} is refused`, () =>
+      assertFails({ JWT_ALG: alg, JWT_SECRET_KEY: 'secret' }, ['JWT_ALG']));
+  }
+
+  for (const name of ['SUBSCRIPTION_CHECK', 'SUBMISSION_CHECK']) {
+    for (const value of ['jwt', 'check.example', 'ftp://check.example/', 'http://', 'https:/x']) {
+      it(`configuration 13: ${name}=${value} is refused`, () =>
+        assertFails({ [name]: value, ...FIXTURE }, [name]));
+    }
+
+    for (const value of ['NO_CHECK', 'no_check', ' JWT_Validation ', 'http://check.example:8080/Path',
+      'HTTPS://check.example']) {
+      it(`configuration 13: ${name}=${value} starts`, (t) =>
+        testGateway(t, { env: { ...FIXTURE, [name]: value } }));
+    }
+
+    it(`configuration 13: ${name}=jwt_validation without a key is refused`, async () => {
+      const { code, stderr } = await runToEnd(['serve'], { env: { [name]: 'jwt_validation' } });
+      assert.equal(code, 1);
+      assert.match(stderr, /rgate: configuration error: (JWT_SECRET_KEY|SUBSCRIPTION_CHECK|SUBMISSION_CHECK): /);
+    });
+  }
+
+  for (const [name, values] of [
+    ['JWT_SESSION_FIELD', ['sid', '#/sid']], ['JWT_JWKS', ['/no/such/file']],
+    ['JWT_LEEWAY', ['-1', 'soon']], ['TICKET_LIFETIME', ['0', '1s']],
+    ['JWT_EXPIRY_CLOSES', ['maybe']], ['JWT_CACHE_ENTRIES', ['-1']],
+    ['MAX_CONNECTIONS_PER_MINUTE', ['-1', 'many']], ['MAX_CLIENTS', ['-1', 'many']],
+    ['MAX_CONNECTIONS_PER_ADDRESS', ['-1', 'many']], ['COMPRESSION', ['zip']],
+    ['INBOUND_HTTPS_PORT', ['70000']], ['API_HTTPS_PORT', ['x']], ['HTTP2', ['maybe']],
+    ['HTTP2_MAX_STREAMS', ['-1']],
+  ]) {
+    for (const value of values) {
+      it(`configuration section 2: ${name}=${value} is refused`, () =>
+        assertFails({ [name]: value }, [name]));
+    }
+  }
+
+  it('configuration section 11: a request is logged without its secrets', async (t) => {
     const gateway = await testGateway(t, { env: { LOG_LEVEL: 'debug' } });
     await gateway.get('/_rig/v1/connection/sse?jwt=secret-token&subscriptions=%5B%5D');
     const stream = await SseStream.open(gateway);
@@ -148,7 +201,7 @@ describe('values', () => {
     assert.ok(!gateway.run.output.includes(stream.token), 'a connection token is a secret, too');
   });
 
-  it('configuration 11: what a client sends cannot forge a line of the log', async (t) => {
+  it('configuration section 11: what a client sends cannot forge a line of the log', async (t) => {
     const gateway = await testGateway(t, { env: { LOG_LEVEL: 'debug' } });
     await gateway.get('/a%0Aforged%1B%5B31m');
     await post(gateway, `{"specversion":"0.2","type":"a\\nforged","id":"\\u001b[31m"}`);
@@ -250,7 +303,7 @@ describe('Kafka settings', () => {
 
   for (const [name, value] of [['KAFKA_SOURCE_TOPICS', 'a b'], ['KAFKA_CONSUME', 'some'],
     ['KAFKA_RESTART_DELAY_MS', 'soon'], ['KAFKA_PROPERTIES', 'no.such.property=1']]) {
-    it(`configuration 2.4: ${name}=${value} is refused`, () =>
+    it(`configuration section 2.4: ${name}=${value} is refused`, () =>
       assertFails({ KAFKA_BROKERS: '127.0.0.1:1', [name]: value }, [name]));
   }
 });

@@ -9,6 +9,7 @@ import { V1, suiteGateway, testGateway } from '../support/gateway.mjs';
 import { FIXTURE, LAST, ev, publish, put, query, receivedUntilLast }
   from '../support/events.mjs';
 import { RawConnection, exchange } from '../support/http.mjs';
+import { bearer, token } from '../support/jwt.mjs';
 import { SseStream, openEventSource } from '../support/sse.mjs';
 import { OPCODE, RawWebSocket, WsClient, handshake } from '../support/websocket.mjs';
 import { until } from '../support/wait.mjs';
@@ -90,12 +91,6 @@ describe('connecting', () => {
     assert.deepEqual(JSON.parse(set.data).data, []);
   });
 
-  it('client-api 8: what is no token is refused', () =>
-    refused({ jwt: 'foobar' }, 'could not parse subscriptions: could not decode JWT'));
-
-  it('client-api 9: a token with the word Bearer is refused', () =>
-    refused({ jwt: 'Bearer a.b.c' }, 'could not parse subscriptions: could not decode JWT'));
-
   it('client-api 15: subscriptions that are not JSON are refused', () =>
     refused({ subscriptions: "can't { be" }, 'Failed to decode subscription list'));
 
@@ -119,8 +114,10 @@ describe('connecting', () => {
   });
 
   it('client-api 19: an authorization header is not looked at', async (t) => {
-    const { set } = await openSse(t, suite.gateway, {}, { authorization: 'Bearer a.b.c' });
-    assert.deepEqual(JSON.parse(set.data).data, []);
+    for (const jwt of [token({ username: 'ada' }), 'a.b.c']) {
+      const { set } = await openSse(t, suite.gateway, {}, bearer(jwt));
+      assert.deepEqual(JSON.parse(set.data).data, []);
+    }
   });
 
   it('client-api 20: the stream has a preflight and takes no other method', async () => {

@@ -41,7 +41,7 @@ describe('limits of HTTP', () => {
   answers('client-api 1.4: a longer request line is too long',
     get('', `${HEALTH}?${'x'.repeat(20000)}`), 414);
   answers('client-api 1.4: a request line without end is too long', `GET /${'x'.repeat(100000)}`, 414);
-  answers('configuration 5: a method name of 33 bytes', `${'M'.repeat(33)} / HTTP/1.1\r\nHost: a\r\n\r\n`, 501);
+  answers('configuration section 5: a method name of 33 bytes', `${'M'.repeat(33)} / HTTP/1.1\r\nHost: a\r\n\r\n`, 501);
 
   answers('client-api 11.8: a body that is announced as too large is not read',
     postHead('Content-Length: 100001\r\n'), 413);
@@ -55,7 +55,7 @@ describe('limits of HTTP', () => {
     assert.equal((await connection.response()).status, 413);
   });
 
-  it('configuration 5: a head that does not end is given up', async (t) => {
+  it('configuration section 5: a head that does not end is given up', async (t) => {
     const connection = await RawConnection.open(suite.gateway.port);
     t.after(() => connection.close());
     connection.write('GET / HTTP/1.1\r\nHost: a\r\n');
@@ -63,7 +63,7 @@ describe('limits of HTTP', () => {
     await connection.closed();
   });
 
-  it('configuration 5: a slow trickle of header bytes is given up as well', async (t) => {
+  it('configuration section 5: a slow trickle of header bytes is given up as well', async (t) => {
     const connection = await RawConnection.open(suite.gateway.port);
     t.after(() => connection.close());
     connection.write('GET / HTTP/1.1\r\n');

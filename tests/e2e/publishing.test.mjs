@@ -305,6 +305,77 @@ describe('publishing', () => {
   }
 });
 
+describe('publishing a batch', () => {
+  const suite = suiteGateway({ env: FIXTURE });
+  const TYPE = { 'content-type': 'application/cloudevents-batch+json; charset=utf-8' };
+  const postBatch = (batch) => post(suite.gateway, batch, TYPE);
+  const open = async (t) => {
+    const stream = await SseStream.open(suite.gateway, BLUE);
+    t.after(() => stream.close());
+    return stream;
+  };
+  const blue = (n) => ev('chat.posted', { room: 'blue', n });
+
+  it('batch: every event of it is delivered, in its order and as it was posted', async (t) => {
+    const stream = await open(t);
+    const texts = ['{"specversion":"1.0", "type":"chat.posted","source":"/t","id":"1","data":{"room":"blue"}}',
+      '{"cloudEventsVersion":"0.1","eventType":"chat.posted","eventID":"2","data":{"room":"blue"}}',
+      ...Array.from({ length: 100 }, (_, n) => JSON.stringify(blue(n)))];
+    const response = await postBatch(
+      ` [ ${texts[0]} ,${JSON.stringify(ev('chat.posted', { room: 'red' }))},\n${texts.slice(1).join(',')}] `);
+    assert.equal(response.status, 202, response.text);
+    assert.equal(response.headers['access-control-allow-origin'], '*');
+    for (const text of texts) assert.equal((await stream.nextFrame('chat.posted')).data, text);
+    assert.deepEqual(await receivedUntilLast(stream), []);
+  });
+
+  it('batch: an empty one is accepted', async () => {
+    assert.equal((await postBatch('[]')).status, 202);
+  });
+
+  for (const [what, bad] of [
+    ['no object', 5], ['an event without id', { ...blue(2), id: undefined }],
+    ['an event without type', { ...blue(2), type: '' }], ['an unknown version',
+      { ...blue(2), specversion: '3' }], ['a batch inside', [blue(2)]]]) {
+    for (const place of [0, 1, 2]) {
+      it(`batch: ${what} in place ${place} is refused with all of it`, async (t) => {
+        const stream = await open(t);
+        const events = [blue(0), blue(1)];
+        events.splice(place, 0, bad);
+        const response = await postBatch(events);
+        assert.equal(response.status, 400, response.text);
+        assert.ok(response.text.startsWith('The request body does not look like a CloudEvent'), response.text);
+        assert.deepEqual(await receivedUntilLast(stream), []);
+      });
+    }
+  }
+
+  for (const body of ['', '{}', JSON.stringify(blue(0)), '[', `[${JSON.stringify(blue(0))}`,
+    `[${JSON.stringify(blue(0))},]`, `[${JSON.stringify(blue(0))}] x`,
+    `[${JSON.stringify(blue(0))} ${JSON.stringify(blue(1))}]`, 'not json']) {
+    it(`batch: ${body.slice(0, 30)}${body.slice(30) && '…'}${body.slice(-3)} is refused`, async (t) => {
+      const stream = await open(t);
+      assert.equal((await postBatch(body)).status, 400);
+      assert.deepEqual(await receivedUntilLast(stream), []);
+    });
+  }
+
+  it('batch: one of too many events is refused with all of it', async (t) => {
+    const stream = await open(t);
+    const event = '{"specversion":"1.0","type":"chat.posted","id":"1","data":{"room":"blue"}}';
+    const response = await postBatch(`[${Array(10001).fill(event).join(',')}]`);
+    assert.ok([400, 413].includes(response.status), `${response.status} ${response.text}`);
+    assert.deepEqual(await receivedUntilLast(stream), []);
+  });
+
+  for (const type of ['application/cloudevents-batch', 'application/cloudevents-batch+xml']) {
+    it(`client-api 94: ${type} is no batch that is known`, async () => {
+      const { status } = await post(suite.gateway, [blue(0)], { 'content-type': type });
+      assert.ok([400, 415].includes(status), String(status));
+    });
+  }
+});
+
 describe('publishing with an origin of its own', () => {
   const suite = suiteGateway({ env: { ...FIXTURE, CORS: 'https://ui.example' } });
 

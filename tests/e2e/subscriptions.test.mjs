@@ -7,6 +7,7 @@ import { describe, it } from 'node:test';
 import { V1, suiteGateway } from '../support/gateway.mjs';
 import { FIXTURE, LAST, ev, publish, put, receivedUntilLast, subscribe }
   from '../support/events.mjs';
+import { bearer, token } from '../support/jwt.mjs';
 import { SseStream } from '../support/sse.mjs';
 import { WsClient } from '../support/websocket.mjs';
 import { until } from '../support/wait.mjs';
@@ -140,6 +141,9 @@ describe('setting subscriptions', () => {
 
   it('client-api 56: one bearer that does not verify among others is enough', async (t) => {
     const stream = await open(t);
+    refused(await put(suite.gateway, stream.token, { subscriptions: [] },
+      { headers: bearer(token({ username: 'ada' }), 'nonsense') }), 400,
+    'cannot accept subscription request: invalid authorization header');
     refused(await put(suite.gateway, stream.token, { subscriptions: [] },
       { headers: { authorization: 'Basic eDp5, Bearer nonsense' } }), 400,
     'cannot accept subscription request: invalid authorization header');

@@ -8,10 +8,12 @@ const executablePath = process.env.CHROMIUM ?? '/usr/bin/chromium';
 export const browserUnavailable = existsSync(executablePath) ? false
   : `there is no ${executablePath} (CHROMIUM names another one)`;
 
-export function launchBrowser() {
+/** ignoreCertificateErrors also for WebSockets, which a context's ignoreHTTPSErrors leaves out. */
+export function launchBrowser({ ignoreCertificateErrors = false } = {}) {
   return chromium.launch({
     executablePath,
     args: ['--headless', '--no-sandbox', '--disable-gpu', '--disable-quic', '--no-first-run',
-      '--disable-background-networking', '--disable-component-update', '--disable-sync'],
+      '--disable-background-networking', '--disable-component-update', '--disable-sync',
+      ...(ignoreCertificateErrors ? ['--ignore-certificate-errors'] : [])],
   });
 }

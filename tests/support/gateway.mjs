@@ -15,6 +15,10 @@ export const V1 = '/_rig/v1';
 
 const SANITIZER = /(Address|Thread|Leak|UndefinedBehavior)Sanitizer|runtime error:/;
 
+const ANY_PORT = {
+  INBOUND_PORT: '0', API_HTTP_PORT: '0', INBOUND_HTTPS_PORT: '0', API_HTTPS_PORT: '0',
+};
+
 const running = new Set();
 process.on('exit', () => running.forEach((child) => child.kill('SIGKILL')));
 
@@ -128,21 +132,25 @@ export async function runToEnd(args, options = {}, ms = 5000) {
 /** A running gateway. */
 export class Gateway {
   run;
+  scheme = 'http';
   port;
   internalPort;
+  httpsPort = null;               // null where HTTPS is off
+  internalHttpsPort = null;
+  tls = null;                     // options of node:tls where port is the one of HTTPS
   kafkaBootstrap = null;
 
   /**
-   * command is serve or dev. env adds variables; undefined takes one away, the two ports included.
+   * command is serve or dev. env adds variables; undefined takes one away, the ports included.
    * Resolves when the gateway answers.
    */
   static async start({ command = 'serve', args = [], env = {}, ...options } = {}) {
     const gateway = new Gateway();
-    const all = { INBOUND_PORT: '0', API_HTTP_PORT: '0', ...env };
+    const all = { ...ANY_PORT, ...env };
     const given = Object.fromEntries(Object.entries(all).filter(([, v]) => v !== undefined));
     gateway.run = new Run([command, ...args], { env: given, ...options });
     try {
-      await gateway.#readPorts(command);
+      await gateway.#readPorts(command, given);
       await until(async () => (await gateway.get('/_rig/health')).status === 200,
         'the gateway is healthy', 10000);
     } catch (error) {
@@ -152,34 +160,47 @@ export class Gateway {
     return gateway;
   }
 
-  async #readPorts(command) {
-    const port = async (name) => {
+  async #readPorts(command, env) {
+    const port = async (name, scheme = 'http') => {
       const [, digits] = await this.run.printed(
-        new RegExp(`${name} port: http://[^\\s"/]+:(\\d+)(?=\\D)`), 10000);
+        new RegExp(`${name} port: ${scheme}://[^\\s"/]+:(\\d+)(?=\\D)`), 10000);
       return Number(digits);
     };
     this.port = await port('client');
     this.internalPort = await port('internal');
+    if (command === 'dev' || env.HTTPS_CERTFILE !== undefined) {
+      this.httpsPort = await port('client https', 'https');
+      this.internalHttpsPort = await port('internal https', 'https');
+    }
     if (command === 'dev') {
       const [, bootstrap] = await this.run.printed(/kafka bootstrap: (\S+:\d+)(?=\D)/, 10000);
       this.kafkaBootstrap = bootstrap;
     }
   }
 
+  /** The same gateway for clients that use TLS, with these options of node:tls. */
+  overTls(options = {}) {
+    const tls = { ALPNProtocols: ['http/1.1'], rejectUnauthorized: 'ca' in options, ...options };
+    return Object.assign(Object.create(this), {
+      scheme: 'https', port: this.httpsPort, internalPort: this.internalHttpsPort, tls,
+    });
+  }
+
   get(path, headers) {
-    return request({ port: this.port, path, headers });
+    return this.request({ path, headers });
   }
 
   request(options, ms) {
-    return request({ port: this.port, ...options }, ms);
+    return request({ scheme: this.scheme, port: this.port, tls: this.tls, ...options }, ms);
   }
 
   internal(path, options = {}) {
     return request({ port: this.internalPort, path, ...options });
   }
 
-  url(path, scheme = 'http') {
-    return `${scheme}://127.0.0.1:${this.port}${path}`;
+  /** kind is http or ws; through the HTTPS ports it is https or wss. */
+  url(path, kind = 'http') {
+    return `${kind}${this.scheme.slice('http'.length)}://127.0.0.1:${this.port}${path}`;
   }
 
   /** The sum over all series of a metric whose labels contain every given pair. */

@@ -1,17 +1,26 @@
 // HTTP requests: well-formed ones through node:http, all others byte by byte.
 import http from 'node:http';
+import https from 'node:https';
 import net from 'node:net';
+import nodeTls from 'node:tls';
 import { deferred, within } from './wait.mjs';
 
+/** What node asks with; where it is https, any certificate will do. */
+export function send(scheme, options, onResponse) {
+  return scheme === 'https'
+    ? https.request({ agent: false, rejectUnauthorized: false, ...options }, onResponse)
+    : http.request({ agent: false, ...options }, onResponse);
+}
+
 /**
- * One request on a connection of its own.
- * Returns { status, headers, text, json() }.
+ * One request on a connection of its own, from localAddress if that is given; over TLS with tls,
+ * options of node:tls. Returns { status, headers, text, json() }.
  */
-export function request({ host = '127.0.0.1', port, method = 'GET', path = '/', headers = {},
-  body, setHost = true }, ms) {
+export function request({ tls, scheme = tls ? 'https' : 'http', host = '127.0.0.1', port,
+  method = 'GET', path = '/', headers = {}, body, setHost = true, localAddress }, ms) {
   const answer = new Promise((resolve, reject) => {
-    const req = http.request(
-      { host, port, method, path, headers, agent: false, setHost }, (res) => {
+    const req = send(
+      tls ? 'https' : scheme, { host, port, method, path, headers, setHost, localAddress, ...tls }, (res) => {
         const chunks = [];
         res.on('data', (chunk) => chunks.push(chunk));
         res.on('error', reject);
@@ -26,7 +35,7 @@ export function request({ host = '127.0.0.1', port, method = 'GET', path = '/', 
   return within(answer, `${method} ${path} is answered`, ms);
 }
 
-/** A TCP connection that sends exactly what it is told and reads HTTP responses. */
+/** A TCP or TLS connection that sends exactly what it is told and reads HTTP responses. */
 export class RawConnection {
   #socket;
   #bytes = Buffer.alloc(0);
@@ -34,12 +43,13 @@ export class RawConnection {
   #isClosed = false;
   #closed = deferred();
 
-  static open(port, { readsSlowly = false } = {}) {
+  static open(port, { readsSlowly = false, tls: tlsOptions } = {}) {
     const connection = new RawConnection();
     const opened = new Promise((resolve, reject) => {
-      connection.#socket = net.connect({ host: '127.0.0.1', port, noDelay: true }, () => {
-        resolve(connection);
-      });
+      connection.#socket = (tlsOptions ? nodeTls : net).connect(
+        { host: '127.0.0.1', port, noDelay: true, ...tlsOptions }, () => {
+          resolve(connection);
+        });
       connection.#socket.once('error', reject);
     });
     connection.#listen(readsSlowly);

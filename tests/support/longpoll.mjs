@@ -7,17 +7,21 @@ export class LongPollClient {
   gateway;
   cookies = new Map();            // name to value as received
   #path;
+  #headers;
+  #options;
   #waiting = [];
 
-  /** Makes a client; nothing is sent yet. */
-  constructor(gateway, parameters = {}) {
+  /** Makes a client; nothing is sent yet. options go to node's request. */
+  constructor(gateway, parameters = {}, headers = {}, options = {}) {
     this.gateway = gateway;
+    this.#headers = headers;
+    this.#options = options;
     this.#path = `${V1}/connection/longpolling${query(parameters)}`;
   }
 
   /** Makes the connection and takes the first two events. */
-  static async open(gateway, parameters) {
-    const client = new LongPollClient(gateway, parameters);
+  static async open(gateway, parameters, headers, options) {
+    const client = new LongPollClient(gateway, parameters, headers, options);
     const opened = await client.poll();
     assert.equal(opened.text, '"ok"');
     client.create = await client.next('rig.connection.create');
@@ -28,9 +32,11 @@ export class LongPollClient {
 
   /** One request with the cookies, or with those given instead. Keeps the cookies that come back. */
   async poll(cookies = this.cookies, ms = 10000) {
-    const cookie = [...cookies].map(([name, value]) => `${name}=${value}`).join('; ');
+    const own = this.#headers.cookie === undefined ? [] : [this.#headers.cookie];
+    const cookie = [...own, ...[...cookies].map(([name, value]) => `${name}=${value}`)].join('; ');
+    const headers = { ...this.#headers, ...(cookie !== '' && { cookie }) };
     const response = await this.gateway.request(
-      { path: this.#path, headers: cookie === '' ? {} : { cookie } }, ms);
+      { path: this.#path, headers, ...this.#options }, ms);
     for (const line of response.headers['set-cookie'] ?? []) {
       const [, name, value] = /^([^=]+)=([^;]*)/.exec(line);
       this.cookies.set(name, value);

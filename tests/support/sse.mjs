@@ -1,8 +1,8 @@
 // Clients of the event stream: one that shows every byte, and the EventSource of browsers.
-import http from 'node:http';
 import assert from 'node:assert/strict';
 import { V1 } from './gateway.mjs';
 import { query } from './events.mjs';
+import { send } from './http.mjs';
 import { EventSource } from './packages.mjs';
 import { Inbox, deferred, within } from './wait.mjs';
 
@@ -36,12 +36,12 @@ export class SseStream {
 
   /**
    * Opens a stream that must be accepted, and reads its first two events. parameters are those of
-   * the query; a value that is not a string is sent as JSON.
+   * the query; a value that is not a string is sent as JSON. options go to node's request.
    */
-  static async open(gateway, parameters = {}, headers = {}) {
+  static async open(gateway, parameters = {}, headers = {}, options = {}) {
     const stream = new SseStream();
     stream.gateway = gateway;
-    await stream.#connect(`${V1}/connection/sse${query(parameters)}`, headers);
+    await stream.#connect(`${V1}/connection/sse${query(parameters)}`, headers, options);
     assert.equal(stream.status, 200, 'the stream opens');
     stream.create = await stream.frames.next('the first event');
     assert.equal(stream.create.event, 'rig.connection.create');
@@ -51,10 +51,11 @@ export class SseStream {
     return stream;
   }
 
-  #connect(path, headers) {
+  #connect(path, headers, options) {
     const answered = new Promise((resolve, reject) => {
-      this.#req = http.get(
-        { host: '127.0.0.1', port: this.gateway.port, path, headers, agent: false }, (res) => {
+      const { scheme, port, tls } = this.gateway;
+      this.#req = send(
+        scheme, { host: '127.0.0.1', port, path, headers, ...tls, ...options }, (res) => {
           this.status = res.statusCode;
           this.headers = res.headers;
           res.setEncoding('utf8');
@@ -67,6 +68,7 @@ export class SseStream {
         this.#over(error.code);
         reject(error);
       });
+      this.#req.end();
     });
     return within(answered, 'the stream is answered');
   }

@@ -23,7 +23,8 @@ export class WsClient {
     const client = new WsClient();
     client.gateway = gateway;
     client.socket = new WebSocket(
-      gateway.url(`${V1}/connection/ws${query(parameters)}`, 'ws'), options);
+      gateway.url(`${V1}/connection/ws${query(parameters)}`, 'ws'),
+      { rejectUnauthorized: false, ...gateway.tls, ...options });
     client.#listen();
     await within(new Promise((resolve, reject) => {
       client.socket.once('open', resolve);

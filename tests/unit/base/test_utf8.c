@@ -101,12 +101,50 @@ static void one_bad_byte_anywhere_makes_text_invalid(void **state)
     assert_true(rg_utf8_is_valid(RG_STR("a\0b")));
 }
 
+/* Cut anywhere, valid text is the beginning of text; a byte that fits nowhere is seen at once. */
+static void a_beginning_is_told_from_what_can_never_become_text(void **state)
+{
+    static const char text[] = "a\xc2\x80\xe0\xa0\x80\xed\x9f\xbf\xf0\x90\x80\x80\xf4\x8f\xbf\xbf";
+    static const size_t whole[] = {0, 1, 1, 3, 3, 3, 6, 6, 6, 9, 9, 9, 9, 13, 13, 13, 13, 17};
+    size_t got;
+
+    (void)state;
+    for (size_t n = 0; n < sizeof(text); n++) {
+        assert_true(rg_utf8_is_beginning(rg_str_n(text, n), &got));
+        assert_int_equal(got, whole[n]);
+    }
+    static const char *const hopeless[] = {"\x80",
+                                           "\xc1",
+                                           "\xf5",
+                                           "\xc2"
+                                           "a",
+                                           "\xe0\x9f",
+                                           "\xed\xa0",
+                                           "\xe1\x80"
+                                           "a",
+                                           "\xf0\x8f",
+                                           "\xf4\x90",
+                                           "\xf1\x80\xc0",
+                                           "\xf1\x80\x80"
+                                           "a"};
+    for (size_t i = 0; i < sizeof(hopeless) / sizeof(hopeless[0]); i++) {
+        assert_false(rg_utf8_is_beginning(rg_str_c(hopeless[i]), &got));
+        assert_int_equal(got, 0);
+    }
+    assert_false(rg_utf8_is_beginning(RG_STR("ab\xc2"
+                                             "c"),
+                                      &got));
+    assert_int_equal(got, 2);
+    assert_true(rg_utf8_is_beginning((struct rg_str){NULL, 0}, &got));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(every_code_point_is_written_and_read_back),
         cmocka_unit_test(sequences_are_those_of_rfc_3629),
         cmocka_unit_test(one_bad_byte_anywhere_makes_text_invalid),
+        cmocka_unit_test(a_beginning_is_told_from_what_can_never_become_text),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

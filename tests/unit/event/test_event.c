@@ -27,21 +27,23 @@ static struct rg_event *new_event(const char *text, const char *type, const char
 
 static atomic_uint encoded;
 
-static struct rg_frame *encode_type(const struct rg_event *event)
+static struct rg_frame *encode_type(const struct rg_event *event, void *arg)
 {
     struct rg_frame *frame = rg_frame_new(event->type_n);
 
+    (void)arg;
     memcpy(frame->p, event->type, event->type_n);
     frame->body_n = frame->n;
     atomic_fetch_add(&encoded, 1);
     return frame;
 }
 
-static struct rg_frame *encode_with_nul(const struct rg_event *event)
+static struct rg_frame *encode_with_nul(const struct rg_event *event, void *arg)
 {
     struct rg_frame *frame = rg_frame_new(2);
 
     (void)event;
+    (void)arg;
     memcpy(frame->p, "\0x", 2);
     return frame;
 }
@@ -123,13 +125,13 @@ static void frame_is_encoded_once_per_kind(void **state)
 
     (void)state;
     atomic_store(&encoded, 0);
-    sse = rg_event_frame(event, RG_FRAME_SSE, encode_type);
+    sse = rg_event_frame(event, RG_FRAME_SSE, encode_type, NULL);
     assert_int_equal(sse->n, 3);
     assert_memory_equal(sse->p, "t.y", 3);
-    assert_ptr_equal(rg_event_frame(event, RG_FRAME_SSE, encode_with_nul), sse);
+    assert_ptr_equal(rg_event_frame(event, RG_FRAME_SSE, encode_with_nul, NULL), sse);
     assert_int_equal(atomic_load(&encoded), 1);
 
-    ws = rg_event_frame(event, RG_FRAME_WS, encode_with_nul);
+    ws = rg_event_frame(event, RG_FRAME_WS, encode_with_nul, NULL);
     assert_ptr_not_equal(ws, sse);
     assert_int_equal(ws->n, 2);
     assert_memory_equal(ws->p, "\0x", 2);
@@ -152,7 +154,7 @@ static void *one_reactor(void *arg)
     struct rg_event *mine = round->event;
 
     pthread_barrier_wait(round->start);
-    round->frame = rg_event_frame(mine, RG_FRAME_SSE, encode_type);
+    round->frame = rg_event_frame(mine, RG_FRAME_SSE, encode_type, NULL);
     if (memcmp(round->frame->p, "t.y", 3) != 0)
         round->frame = NULL;
     rg_event_unref(&mine);

@@ -143,6 +143,45 @@ static void violations_are_refused(void **state)
     check_transcript(RG_STR("\x81\x7f\x80\0\0\0\0\x01\0\0"), false, -1002, ""); /* top bit */
 }
 
+/* RFC 7692 6: on the first frame of a message, and only where it was agreed on. */
+static void rsv1_is_for_the_first_frame_of_a_message(void **state)
+{
+    static const struct {
+        struct rg_str bytes;
+        long result;
+    } cases[] = {
+        {{"\xc1\x00", 2}, 2},
+        {{"\xc2\x00", 2}, 2},
+        {{"\x41\x00", 2}, 2},
+        {{"\x41\x00\x80\x00", 4}, 2},
+        {{"\xc9\x00", 2}, -1002},
+        {{"\xc8\x00", 2}, -1002},
+        {{"\x41\x00\xc0\x00", 4}, -1002},
+        {{"\xe1\x00", 2}, -1002},
+        {{"\xd1\x00", 2}, -1002},
+    };
+    (void)state;
+
+    for (size_t i = 0; i < RG_COUNT_OF(cases); i++) {
+        struct rg_ws_reader reader = {.allows_rsv1 = true};
+        struct rg_str rest = cases[i].bytes;
+        bool is_first = true;
+        long used = 0;
+        while (rest.n > 0 && used >= 0) {
+            char frame[2];
+            struct rg_ws_part part;
+            bool has_part = false;
+            memcpy(frame, rest.p, 2);
+            used = rg_ws_read(&reader, frame, 2, &part, &has_part, NULL);
+            if (has_part)
+                assert_int_equal(part.is_compressed, is_first);
+            is_first = false;
+            rest = rg_str_n(rest.p + 2, rest.n - 2);
+        }
+        assert_int_equal(used, cases[i].result);
+    }
+}
+
 static void a_violation_is_seen_at_its_first_byte(void **state)
 {
     struct rg_ws_reader reader = {.expects_mask = true};
@@ -372,6 +411,8 @@ static void the_handshake_of_the_rfc_is_accepted(void **state)
     check_handshake(0);
     set("Upgrade", "h2c, websocket");
     check_handshake(0);
+    add("Sec-WebSocket-Extensions", "x-unknown; a=1, permessage-deflate; b");
+    check_handshake(0);
 }
 
 static void what_is_no_upgrade_is_answered_426(void **state)
@@ -418,6 +459,8 @@ static void a_bad_upgrade_is_answered_400(void **state)
     check_handshake(-400);
     handshake.method = RG_POST;
     check_handshake(-400);
+    add("Sec-WebSocket-Extensions", "permessage-deflate;");
+    check_handshake(-400);
 }
 
 int main(void)
@@ -428,6 +471,7 @@ int main(void)
         cmocka_unit_test(headers_use_the_shortest_length),
         cmocka_unit_test(control_frames_may_stand_between_fragments),
         cmocka_unit_test(violations_are_refused),
+        cmocka_unit_test(rsv1_is_for_the_first_frame_of_a_message),
         cmocka_unit_test(a_violation_is_seen_at_its_first_byte),
         cmocka_unit_test(a_large_frame_is_announced_before_its_payload),
         cmocka_unit_test(what_one_side_writes_the_other_reads_however_it_is_cut),

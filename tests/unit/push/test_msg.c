@@ -6,12 +6,14 @@
 #include <cmocka.h>
 
 #include "base/alloc.h"
+#include "push/compression.h"
 #include "push/msg.h"
 
 #define TEXT  "{\"specversion\":\"0.2\",\"type\":\"t\",\"source\":\"/s\",\"id\":\"e1\"}"
 #define SSE   "event: t\ndata: " TEXT "\n\n"
 #define CHUNK "49\r\n" SSE "\r\n"
 #define FRAME "\x81\x38" TEXT
+#define PIECE "\0\x49\0\xb6\xff" SSE /* stored in a gzip stream */
 
 static struct rg_event *make_event(void)
 {
@@ -34,22 +36,82 @@ static const struct {
 } encodings[] = {
     {RG_ENC_SSE_CHUNKED, {CHUNK, sizeof(CHUNK) - 1}},
     {RG_ENC_SSE_PLAIN, {SSE, sizeof(SSE) - 1}},
+    {RG_ENC_SSE_GZIP_CHUNKED, {"4e\r\n" PIECE "\r\n", sizeof("4e\r\n" PIECE "\r\n") - 1}},
+    {RG_ENC_SSE_GZIP_PLAIN, {PIECE, sizeof(PIECE) - 1}},
     {RG_ENC_WS, {FRAME, sizeof(FRAME) - 1}},
+    {RG_ENC_WS_DEFLATE, {FRAME, sizeof(FRAME) - 1}},
     {RG_ENC_JSON, {TEXT, sizeof(TEXT) - 1}},
 };
 
 static void an_event_has_the_bytes_of_each_encoding(void **state)
 {
     struct rg_event *event = make_event();
+    struct rg_compressor *compressor = rg_compressor_new(sizeof(TEXT));
 
     (void)state;
     for (size_t i = 0; i < RG_COUNT_OF(encodings); i++) {
-        struct rg_msg *msg = rg_msg_from_event(event, encodings[i].encoding);
+        struct rg_msg *msg = rg_msg_from_event(event, encodings[i].encoding, compressor);
         assert_bytes(msg, encodings[i].bytes);
         assert_true(rg_str_eq(msg->id, RG_STR("e1")));
         rg_msg_unref(&msg);
     }
     rg_event_unref(&event);
+    rg_compressor_free(&compressor);
+}
+
+static void only_pieces_of_a_gzip_stream_have_a_sum(void **state)
+{
+    struct rg_event *event = make_event();
+    struct rg_compressor *compressor = rg_compressor_new(0);
+
+    (void)state;
+    for (size_t i = 0; i < RG_COUNT_OF(encodings); i++) {
+        enum rg_encoding e = encodings[i].encoding;
+        uint32_t n = e == RG_ENC_SSE_GZIP_CHUNKED || e == RG_ENC_SSE_GZIP_PLAIN ? strlen(SSE) : 0;
+        struct rg_msg *a = rg_msg_from_event(event, e, compressor);
+        struct rg_msg *b = rg_msg_from_json(e, RG_STR("t"), RG_STR("e1"), RG_STR(TEXT));
+        assert_int_equal(a->sum.n, n);
+        assert_memory_equal(&a->sum, &b->sum, sizeof(a->sum));
+        rg_msg_unref(&a);
+        rg_msg_unref(&b);
+    }
+    rg_event_unref(&event);
+    rg_compressor_free(&compressor);
+}
+
+static void small_events_share_the_frame_of_all_websockets(void **state)
+{
+    struct rg_event *event = make_event();
+    struct rg_compressor *compressor = rg_compressor_new(sizeof(TEXT));
+    struct rg_msg *plain = rg_msg_from_event(event, RG_ENC_WS, NULL);
+    struct rg_msg *deflate = rg_msg_from_event(event, RG_ENC_WS_DEFLATE, compressor);
+
+    (void)state;
+    assert_ptr_equal(plain->p, deflate->p);
+    rg_msg_unref(&plain);
+    rg_msg_unref(&deflate);
+    rg_event_unref(&event);
+    rg_compressor_free(&compressor);
+}
+
+static void comments_fit_into_each_kind_of_stream(void **state)
+{
+    static const struct {
+        enum rg_encoding encoding;
+        struct rg_str bytes;
+    } cases[] = {
+        {RG_ENC_SSE_CHUNKED, {"4\r\n: \n\n\r\n", 9}},
+        {RG_ENC_SSE_PLAIN, {": \n\n", 4}},
+        {RG_ENC_SSE_GZIP_CHUNKED, {"9\r\n\0\4\0\xfb\xff: \n\n\r\n", 14}},
+        {RG_ENC_SSE_GZIP_PLAIN, {"\0\4\0\xfb\xff: \n\n", 9}},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < RG_COUNT_OF(cases); i++) {
+        struct rg_msg *msg = rg_msg_from_sse(cases[i].encoding, RG_STR(": \n\n"));
+        assert_bytes(msg, cases[i].bytes);
+        rg_msg_unref(&msg);
+    }
 }
 
 static void json_of_our_own_is_encoded_the_same_way(void **state)
@@ -72,9 +134,9 @@ static void json_of_our_own_is_encoded_the_same_way(void **state)
 static void messages_of_one_event_share_its_bytes(void **state)
 {
     struct rg_event *event = make_event();
-    struct rg_msg *a = rg_msg_from_event(event, RG_ENC_SSE_CHUNKED);
-    struct rg_msg *b = rg_msg_from_event(event, RG_ENC_SSE_CHUNKED);
-    struct rg_msg *plain = rg_msg_from_event(event, RG_ENC_SSE_PLAIN);
+    struct rg_msg *a = rg_msg_from_event(event, RG_ENC_SSE_CHUNKED, NULL);
+    struct rg_msg *b = rg_msg_from_event(event, RG_ENC_SSE_CHUNKED, NULL);
+    struct rg_msg *plain = rg_msg_from_event(event, RG_ENC_SSE_PLAIN, NULL);
 
     (void)state;
     assert_ptr_equal(a->p, b->p);
@@ -88,7 +150,7 @@ static void messages_of_one_event_share_its_bytes(void **state)
 static void a_message_keeps_its_event(void **state)
 {
     struct rg_event *event = make_event();
-    struct rg_msg *msg = rg_msg_from_event(event, RG_ENC_WS);
+    struct rg_msg *msg = rg_msg_from_event(event, RG_ENC_WS, NULL);
 
     (void)state;
     assert_int_equal(atomic_load(&event->refs), 2);
@@ -101,7 +163,7 @@ static void a_message_keeps_its_event(void **state)
 static void references_to_a_message_are_not_references_to_its_event(void **state)
 {
     struct rg_event *event = make_event();
-    struct rg_msg *msg = rg_msg_from_event(event, RG_ENC_JSON);
+    struct rg_msg *msg = rg_msg_from_event(event, RG_ENC_JSON, NULL);
     struct rg_msg *other = rg_msg_ref(msg);
 
     (void)state;
@@ -136,6 +198,9 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(an_event_has_the_bytes_of_each_encoding),
+        cmocka_unit_test(only_pieces_of_a_gzip_stream_have_a_sum),
+        cmocka_unit_test(small_events_share_the_frame_of_all_websockets),
+        cmocka_unit_test(comments_fit_into_each_kind_of_stream),
         cmocka_unit_test(json_of_our_own_is_encoded_the_same_way),
         cmocka_unit_test(messages_of_one_event_share_its_bytes),
         cmocka_unit_test(a_message_keeps_its_event),

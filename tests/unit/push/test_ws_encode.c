@@ -6,6 +6,7 @@
 #include <cmocka.h>
 
 #include "base/alloc.h"
+#include "push/compression.h"
 #include "push/ws.h"
 
 /* A frame of n bytes of text has exactly this header (RFC 6455 5.2), then the text. */
@@ -63,6 +64,57 @@ static void line_breaks_are_text_like_any_other(void **state)
     rg_free(frame);
 }
 
+static struct rg_frame *encode_deflated(struct rg_str text)
+{
+    const struct rg_envelope envelope = {.text = text, .type = RG_STR("t"), .id = RG_STR("1")};
+    const struct rg_origin origin = {.partition = -1, .offset = -1, .broker_ms = -1};
+    struct rg_compressor *compressor = rg_compressor_new(0);
+    struct rg_event *event = rg_event_new(&envelope, &origin, NULL, 0, 1);
+    struct rg_frame *frame = rg_ws_encode_deflate_event(event, compressor);
+
+    rg_event_unref(&event);
+    rg_compressor_free(&compressor);
+    return frame;
+}
+
+static void compressed_text_has_rsv1_and_comes_back_as_it_was(void **state)
+{
+    static const size_t sizes[] = {20, 200, 5000, 100000};
+    const struct rg_inflate_limits limits = {.max_bytes = 1 << 20};
+    struct rg_inflater *inflater = rg_inflater_new();
+
+    (void)state;
+    for (size_t i = 0; i < RG_COUNT_OF(sizes); i++) {
+        char *text = rg_alloc(sizes[i]);
+        struct rg_buf got = {0};
+        for (size_t k = 0; k < sizes[i]; k++)
+            text[k] = (char)('a' + k * k / 100 % 3);
+        struct rg_frame *frame = encode_deflated(rg_str_n(text, sizes[i]));
+        assert_int_equal(frame->p[0], (char)0xc1);
+        assert_int_equal(frame->n, frame->body_at + frame->body_n);
+        assert_true(frame->body_n < sizes[i]);
+        assert_int_equal(rg_inflater_add(inflater,
+                                         rg_str_n(frame->p + frame->body_at, frame->body_n),
+                                         &limits, &got),
+                         0);
+        assert_true(rg_str_eq(rg_buf_str(&got), rg_str_n(text, sizes[i])));
+        rg_buf_done(&got);
+        rg_free(frame);
+        rg_free(text);
+    }
+    rg_inflater_free(&inflater);
+}
+
+static void text_that_does_not_shrink_is_sent_as_it_is(void **state)
+{
+    struct rg_frame *frame = encode_deflated(RG_STR("{}"));
+
+    (void)state;
+    assert_int_equal(frame->n, 4);
+    assert_memory_equal(frame->p, "\x81\x02{}", 4);
+    rg_free(frame);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -70,6 +122,8 @@ int main(void)
         cmocka_unit_test(longer_texts_have_two_bytes_of_length),
         cmocka_unit_test(the_longest_texts_have_eight_bytes_of_length),
         cmocka_unit_test(line_breaks_are_text_like_any_other),
+        cmocka_unit_test(compressed_text_has_rsv1_and_comes_back_as_it_was),
+        cmocka_unit_test(text_that_does_not_shrink_is_sent_as_it_is),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -11,6 +11,7 @@
 
 #include <cmocka.h>
 
+#include "../net/credentials.h"
 #include "base/alloc.h"
 #include "rgate/config.h"
 
@@ -86,7 +87,9 @@ static void nothing_set_gives_the_documented_defaults(void **state)
     assert_false(rg_kafka_is_on(&config->kafka));
     assert_non_null(config->extractors);
     assert_int_equal(rg_extractors_count(config->extractors), 0);
-    assert_int_equal(config->warnings.n, 0);
+    assert_int_equal(config->max_connections_per_minute, 5000);
+    assert_string_equal(config->jwt_alg, "HS256");
+    assert_false(config->jwt_expiry_closes);
 }
 
 static void ports_are_taken_as_given_and_zero_is_one(void **state)
@@ -217,20 +220,151 @@ static void retired_names_have_no_effect_and_one_warning_each(void **state)
     assert_lacks(&config->warnings, "KAFKA_ENABLED");
 }
 
-static void checks_that_cannot_be_made_are_refused(void **state)
+#define SECRET "a secret that nobody guesses, of 40 bytes"
+
+static void a_check_is_a_word_or_a_url(void **state)
 {
     RG_CLEANUP(rg_config_free)
     struct rg_config *config =
-        load(VARIABLES("SUBSCRIPTION_CHECK", "NO_CHECK", "SUBMISSION_CHECK", ""));
+        load(VARIABLES("SUBSCRIPTION_CHECK", "JWT_Validation", "SUBMISSION_CHECK",
+                       "https://check.example/Path", "JWT_SECRET_KEY", SECRET));
 
     (void)state;
     assert_int_equal(config->warnings.n, 0);
-    assert_fails_naming(VARIABLES("SUBSCRIPTION_CHECK", "jwt_validation"),
-                        VARIABLES("SUBSCRIPTION_CHECK"));
-    assert_fails_naming(VARIABLES("SUBMISSION_CHECK", "http://check/"),
+    assert_fails_naming(VARIABLES("SUBSCRIPTION_CHECK", "jwt"), VARIABLES("SUBSCRIPTION_CHECK"));
+    assert_fails_naming(VARIABLES("SUBMISSION_CHECK", "ftp://check/"),
                         VARIABLES("SUBMISSION_CHECK"));
-    assert_fails_naming(VARIABLES("HTTPS_CERTFILE", "a", "HTTPS_KEYFILE", "b"),
+}
+
+static void a_check_of_tokens_needs_a_key(void **state)
+{
+    (void)state;
+    assert_fails_naming(
+        VARIABLES("SUBSCRIPTION_CHECK", "jwt_validation", "SUBMISSION_CHECK", "jwt_validation"),
+        VARIABLES("SUBSCRIPTION_CHECK", "SUBMISSION_CHECK"));
+}
+
+static void without_a_key_a_warning_says_that_no_token_is_valid(void **state)
+{
+    RG_CLEANUP(rg_config_free) struct rg_config *config = load(VARIABLES("JWT_SECRET_KEY", ""));
+
+    (void)state;
+    assert_contains(&config->warnings, "no token is valid: neither JWT_SECRET_KEY nor JWT_JWKS");
+}
+
+static void a_cookie_as_token_warns_without_origins(void **state)
+{
+    const char *const *with =
+        VARIABLES("JWT_SECRET_KEY", SECRET, "JWT_COOKIE", "token", "ORIGINS", "https://a.example");
+    RG_CLEANUP(rg_config_free)
+    struct rg_config *config = load(VARIABLES("JWT_SECRET_KEY", SECRET, "JWT_COOKIE", "token"));
+    RG_CLEANUP(rg_config_free) struct rg_config *safe = load(with);
+
+    (void)state;
+    assert_contains(&config->warnings, "JWT_COOKIE is set and ORIGINS is not");
+    assert_int_equal(safe->warnings.n, 0);
+}
+
+static void keys_and_algorithms_that_do_not_fit_fail(void **state)
+{
+    (void)state;
+    assert_fails_naming(VARIABLES("JWT_ALG", "none", "JWT_SECRET_KEY", SECRET),
+                        VARIABLES("JWT_ALG"));
+    assert_fails_naming(VARIABLES("JWT_ALG", "RS256", "JWT_SECRET_KEY", "hello"),
+                        VARIABLES("JWT_SECRET_KEY"));
+    assert_fails_naming(VARIABLES("JWT_ALG", "ES256"), VARIABLES("JWT_ALG"));
+    assert_fails_naming(VARIABLES("JWT_JWKS", "/no/such/keys.json"), VARIABLES("JWT_JWKS"));
+    assert_fails_naming(VARIABLES("JWT_SECRET_KEY", "file:/no/such/key"),
+                        VARIABLES("JWT_SECRET_KEY"));
+    assert_fails_naming(VARIABLES("JWT_SESSION_FIELD", "jti"), VARIABLES("JWT_SESSION_FIELD"));
+}
+
+static void a_secret_may_come_from_a_file(void **state)
+{
+    char path[] = "/tmp/test_config_key_XXXXXX";
+    char value[64];
+    int fd = mkstemp(path);
+
+    (void)state;
+    assert_int_equal(write(fd, SECRET "\n", sizeof(SECRET)), sizeof(SECRET));
+    close(fd);
+    snprintf(value, sizeof(value), "file:%s", path);
+    RG_CLEANUP(rg_config_free) struct rg_config *config = load(VARIABLES("JWT_SECRET_KEY", value));
+    unlink(path);
+    assert_int_equal(config->jwt_key.n, sizeof(SECRET) - 1);
+    assert_memory_equal(config->jwt_key.p, SECRET, sizeof(SECRET) - 1);
+}
+
+/* A certificate for a variable, and what must be beside it. */
+#define HTTPS(cert, key)                                                                           \
+    "HTTPS_CERTFILE", credentials_path(cert), "HTTPS_KEYFILE", credentials_path(key)
+
+static void https_is_off_unless_a_certificate_is_named(void **state)
+{
+    RG_CLEANUP(rg_config_free)
+    struct rg_config *config = load(VARIABLES("INBOUND_PORT", "4001", "HTTPS_CERTFILE", " "));
+
+    (void)state;
+    assert_null(config->tls);
+    assert_int_equal(config->inbound_https_port, 4001);
+    assert_int_equal(config->api_https_port, 4011);
+}
+
+static void a_certificate_needs_its_key_and_a_pass_phrase_both(void **state)
+{
+    (void)state;
+    assert_fails_naming(VARIABLES("HTTPS_CERTFILE", "a"), VARIABLES("HTTPS_KEYFILE"));
+    assert_fails_naming(VARIABLES("HTTPS_KEYFILE", "a"), VARIABLES("HTTPS_CERTFILE"));
+    assert_fails_naming(VARIABLES("HTTPS_KEYFILE_PASS", "a"),
                         VARIABLES("HTTPS_CERTFILE", "HTTPS_KEYFILE"));
+}
+
+static void a_certificate_with_its_key_turns_https_on(void **state)
+{
+    RG_CLEANUP(rg_config_free)
+    struct rg_config *config = load(VARIABLES(HTTPS("cert.pem", "key.pem"), "API_HTTPS_PORT", "0"));
+
+    (void)state;
+    assert_non_null(config->tls);
+    assert_int_equal(config->api_https_port, 0);
+}
+
+static void a_bad_certificate_or_key_fails_naming_the_variable(void **state)
+{
+    struct rg_problems problems = {0};
+
+    (void)state;
+    assert_fails_naming(VARIABLES(HTTPS("none.pem", "key.pem")), VARIABLES("HTTPS_CERTFILE"));
+    assert_fails_naming(VARIABLES(HTTPS("cert.pem", "none.pem")), VARIABLES("HTTPS_KEYFILE"));
+    assert_fails_naming(VARIABLES(HTTPS("cert.pem", "other-key.pem")), VARIABLES("HTTPS_KEYFILE"));
+    assert_fails_naming(VARIABLES(HTTPS("cert.pem", "locked.pem")),
+                        VARIABLES("HTTPS_KEYFILE_PASS"));
+
+    environment = VARIABLES(HTTPS("cert.pem", "locked.pem"), "HTTPS_KEYFILE_PASS", "not that");
+    assert_null(rg_config_load(env, &problems));
+    assert_contains(&problems.lines, "HTTPS_KEYFILE_PASS: ");
+    assert_contains(&problems.lines, credentials_path("locked.pem"));
+    assert_lacks(&problems.lines, "not that");
+    rg_problems_done(&problems);
+}
+
+static void https_ports_must_differ_where_they_are_open(void **state)
+{
+    (void)state;
+    assert_fails_naming(VARIABLES(HTTPS("cert.pem", "key.pem"), "INBOUND_HTTPS_PORT", "4000"),
+                        VARIABLES("INBOUND_PORT"));
+    assert_fails_naming(VARIABLES(HTTPS("cert.pem", "key.pem"), "API_HTTPS_PORT", "4001"),
+                        VARIABLES("INBOUND_HTTPS_PORT"));
+}
+
+static void make_credentials(void)
+{
+    EVP_PKEY *key = credentials_key();
+
+    credentials_make("cert.pem", "key.pem", "config.example", 1);
+    credentials_write_key("other-key.pem", key, CREDENTIALS_PKCS8, NULL);
+    credentials_write_key("locked.pem", key, CREDENTIALS_PKCS8, "open sesame");
+    EVP_PKEY_free(key);
 }
 
 #define GREETING                                                                                   \
@@ -359,12 +493,27 @@ int main(void)
         cmocka_unit_test(a_seed_name_that_is_not_used_is_not_checked),
         cmocka_unit_test(kafka_hosts_stand_in_for_brokers),
         cmocka_unit_test(retired_names_have_no_effect_and_one_warning_each),
-        cmocka_unit_test(checks_that_cannot_be_made_are_refused),
+        cmocka_unit_test(a_check_is_a_word_or_a_url),
+        cmocka_unit_test(a_check_of_tokens_needs_a_key),
+        cmocka_unit_test(without_a_key_a_warning_says_that_no_token_is_valid),
+        cmocka_unit_test(a_cookie_as_token_warns_without_origins),
+        cmocka_unit_test(keys_and_algorithms_that_do_not_fit_fail),
+        cmocka_unit_test(a_secret_may_come_from_a_file),
+        cmocka_unit_test(https_is_off_unless_a_certificate_is_named),
+        cmocka_unit_test(a_certificate_needs_its_key_and_a_pass_phrase_both),
+        cmocka_unit_test(a_certificate_with_its_key_turns_https_on),
+        cmocka_unit_test(a_bad_certificate_or_key_fails_naming_the_variable),
+        cmocka_unit_test(https_ports_must_differ_where_they_are_open),
         cmocka_unit_test(extractors_may_be_json),
         cmocka_unit_test(wrong_extractors_fail_saying_what_is_missing),
         cmocka_unit_test(files_are_found_as_given_and_below_priv),
         cmocka_unit_test(secrets_are_never_shown),
         cmocka_unit_test(the_reference_lists_every_variable),
     };
-    return cmocka_run_group_tests(tests, NULL, NULL);
+    static const char *const files[] = {"cert.pem", "key.pem", "other-key.pem", "locked.pem", NULL};
+
+    make_credentials();
+    int failed = cmocka_run_group_tests(tests, NULL, NULL);
+    credentials_remove(files);
+    return failed;
 }

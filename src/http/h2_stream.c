@@ -1,0 +1,758 @@
+/*
+ * A stream's life:
+ *
+ *   HEADERS --> request: head, body --> due --> handler --+--> answered: request freed
+ *                                                         |
+ *                                                         +--> taken: a struct rg_stream of an
+ * owner
+ *
+ * A stream is freed when nghttp2 has forgotten it (is_over) and no owner has it. That happens in
+ * rg_h2_serve() only or when the owner closes it, never inside of a callback of nghttp2.
+ */
+#include <stdio.h>
+
+#include "base/alloc.h"
+#include "http/h2_conn_priv.h"
+
+#define RATE_WINDOW_MS 10000
+#define MAX_BODIES     ((size_t)4 * 1024 * 1024) /* of unfinished requests of one connection */
+/* A header block that goes on beyond its limits by that factor is no request any more. */
+#define FLOOD_FACTOR   4
+#define MAX_NV         (RG_RESPONSE_MAX_FIELDS + 3) /* :status, date, content-length */
+
+static const struct rg_exchange_ops exchange_ops;
+static const struct rg_stream_ops stream_ops;
+
+static struct rg_h2_stream *of_stream(struct rg_stream *stream)
+{
+    return RG_CONTAINER_OF(stream, struct rg_h2_stream, stream);
+}
+
+/* ---- life ---- */
+
+/* What has arrived needs no room in the windows any more. */
+static void consumed(struct rg_h2_stream *s, size_t n)
+{
+    struct rg_h2_conn *c = s->conn;
+
+    if (n == 0 || c->session == NULL)
+        return;
+    nghttp2_session_consume(c->session, s->id, n);
+    rg_h2_run_late(c);
+}
+
+static void forget_input(struct rg_h2_stream *s, size_t n)
+{
+    consumed(s, n);
+    if (s->in != NULL && s->in->n == n) {
+        rg_buf_done(s->in);
+        rg_free(s->in);
+        s->in = NULL;
+    } else if (s->in != NULL) {
+        rg_buf_consume(s->in, n);
+    }
+}
+
+static struct rg_h2_stream *stream_new(struct rg_h2_conn *c, int32_t id)
+{
+    struct rg_h2_stream *s = rg_zalloc(sizeof(*s));
+    struct rg_h2_request *request = rg_zalloc(sizeof(*request));
+
+    rg_stream_init(&s->stream, &stream_ops, c->reactor);
+    s->conn = c;
+    s->id = id;
+    s->request = request;
+    s->next = c->streams;
+    if (c->streams != NULL)
+        c->streams->prev = s;
+    c->streams = s;
+    c->streams_n++;
+    c->requests_n++;
+    request->stream = s;
+    request->since_ms = c->reactor->now_ms;
+    request->exchange.ops = &exchange_ops;
+    request->exchange.server = c->server;
+    request->exchange.transport = &c->transport;
+    return s;
+}
+
+static void stream_free(struct rg_h2_stream *s)
+{
+    struct rg_h2_conn *c = s->conn;
+
+    if (s->prev != NULL)
+        s->prev->next = s->next;
+    else
+        c->streams = s->next;
+    if (s->next != NULL)
+        s->next->prev = s->prev;
+    if (--c->streams_n == 0)
+        c->idle_since_ms = s->stream.reactor->now_ms;
+    if (s->is_taken)
+        forget_input(s, s->in != NULL ? s->in->n : 0);
+    rg_free(s);
+    rg_h2_conn_reap(c);
+}
+
+/* What a request needs until its handler has run. */
+static void forget_content(struct rg_h2_request *request)
+{
+    struct rg_h2_conn *c = request->stream->conn;
+
+    rg_h2_head_done(&request->head);
+    if (request->stream->is_tunnel)
+        consumed(request->stream, request->body.n);
+    else
+        c->bodies_bytes -= request->body.n;
+    rg_buf_done(&request->body);
+    rg_free(request->why);
+    request->why = NULL;
+}
+
+static void request_free(struct rg_h2_request *request)
+{
+    forget_content(request);
+    request->stream->conn->requests_n--;
+    rg_exchange_end(&request->exchange);
+    rg_buf_done(&request->rest);
+    rg_free(request);
+}
+
+/* Frees what is not needed any more, maybe the stream itself. */
+static void reap(struct rg_h2_stream *s)
+{
+    if (s->is_called)
+        return;
+    if (!s->is_taken && s->request != NULL && (s->request->is_done || s->is_over)) {
+        request_free(s->request);
+        s->request = NULL;
+    }
+    if (s->is_over && !s->is_held) {
+        rg_h2_cancel_due(s);
+        stream_free(s);
+    }
+}
+
+static void reset(struct rg_h2_stream *s, uint32_t code)
+{
+    nghttp2_submit_rst_stream(s->conn->session, NGHTTP2_FLAG_NONE, s->id, code);
+    rg_h2_run_late(s->conn);
+}
+
+void rg_h2_stream_lost(struct rg_h2_stream *s)
+{
+    if (s->is_over)
+        return;
+    s->is_over = true;
+    s->is_reset = true;
+    rg_h2_make_due(s);
+}
+
+int rg_h2_on_stream_close(nghttp2_session *session, int32_t id, uint32_t code, void *arg)
+{
+    struct rg_h2_stream *s = nghttp2_session_get_stream_user_data(session, id);
+
+    (void)arg;
+    if (s == NULL)
+        return 0;
+    s->is_over = true;
+    s->is_reset = code != NGHTTP2_NO_ERROR;
+    rg_h2_remember_closed(s->conn, s);
+    rg_h2_make_due(s);
+    return 0;
+}
+
+/* ---- DATA frames from what there is to send ---- */
+
+static size_t left_to_send(const struct rg_h2_conn *c, const struct rg_h2_stream *s)
+{
+    if (c->source.stream == s)
+        return c->source.left;
+    if (!s->is_taken && s->request != NULL)
+        return s->request->rest.n - s->request->rest_at;
+    return 0;
+}
+
+static ssize_t plan_data(nghttp2_session *session, int32_t id, uint8_t *buf, size_t max,
+                         uint32_t *flags, nghttp2_data_source *source, void *arg)
+{
+    struct rg_h2_conn *c = arg;
+    const struct rg_h2_stream *s = source->ptr;
+    size_t left = left_to_send(c, s);
+
+    (void)session;
+    (void)id;
+    (void)buf;
+    if (rg_h2_is_full(c))
+        return NGHTTP2_ERR_PAUSE;
+    if (left == 0 && !s->is_shut)
+        return NGHTTP2_ERR_DEFERRED;
+    if (left > 0)
+        *flags |= NGHTTP2_DATA_FLAG_NO_COPY;
+    if (left <= max && s->is_shut)
+        *flags |= NGHTTP2_DATA_FLAG_EOF;
+    return (ssize_t)(left < max ? left : max);
+}
+
+static void add_from_source(struct rg_h2_source *source, size_t n, struct rg_buf *out)
+{
+    source->left -= n;
+    while (n > 0) {
+        size_t here = source->iov->iov_len - source->at;
+        size_t run = n < here ? n : here;
+        rg_buf_add(out, (const char *)source->iov->iov_base + source->at, run);
+        source->at += run;
+        n -= run;
+        if (source->at == source->iov->iov_len) {
+            source->iov++;
+            source->at = 0;
+        }
+    }
+}
+
+int rg_h2_send_data(nghttp2_session *session, nghttp2_frame *frame, const uint8_t *head, size_t n,
+                    nghttp2_data_source *source, void *arg)
+{
+    struct rg_h2_conn *c = arg;
+    const struct rg_h2_stream *s = source->ptr;
+
+    (void)session;
+    (void)frame;
+    rg_buf_add(&c->out, head, RG_H2_FRAME_HEAD);
+    if (c->source.stream == s) {
+        add_from_source(&c->source, n, &c->out);
+        return 0;
+    }
+    struct rg_h2_request *request = s->request;
+    rg_buf_add(&c->out, request->rest.p + request->rest_at, n);
+    request->rest_at += n;
+    request->since_ms = c->reactor->now_ms;
+    return 0;
+}
+
+/* Frames what the peer's windows and our own limit allow; returns how much of it. */
+static size_t send_from(struct rg_h2_stream *s, const struct iovec *iov, int iov_n)
+{
+    struct rg_h2_conn *c = s->conn;
+    size_t all = 0;
+
+    for (int i = 0; i < iov_n; i++)
+        all += iov[i].iov_len;
+    c->source = (struct rg_h2_source){s, iov, 0, all};
+    nghttp2_session_resume_data(c->session, s->id);
+    rg_h2_pump(c);
+    c->source.stream = NULL;
+    return all - c->source.left;
+}
+
+/* ---- answers ---- */
+
+static bool is_of_connection(struct rg_str name)
+{
+    static const struct rg_str names[] = {
+        {"connection", 10},        {"keep-alive", 10},       {"upgrade", 7},
+        {"transfer-encoding", 17}, {"proxy-connection", 16},
+    };
+
+    for (size_t i = 0; i < RG_COUNT_OF(names); i++) {
+        if (rg_str_eq_nocase(name, names[i]))
+            return true;
+    }
+    return false;
+}
+
+static nghttp2_nv nv(struct rg_str name, struct rg_str value)
+{
+    return (nghttp2_nv){(uint8_t *)name.p, (uint8_t *)value.p, name.n, value.n,
+                        NGHTTP2_NV_FLAG_NONE};
+}
+
+/* The value as it may stand in a field: no CR, LF or NUL, no white space around (RFC 9113 8.2.1).
+ */
+static struct rg_str clean(struct rg_str value, struct rg_buf *scratch)
+{
+    char *to = rg_buf_reserve(scratch, value.n);
+
+    for (size_t i = 0; i < value.n; i++) {
+        char c = value.p[i];
+        to[i] = c == '\r' || c == '\n' || c == '\0' ? ' ' : c;
+    }
+    scratch->n += value.n;
+    return rg_str_trim(rg_str_n(to, value.n));
+}
+
+/* Submits the head; body_n is told unless it is SIZE_MAX, for an end that is not known. */
+static void submit_head(struct rg_h2_stream *s, const struct rg_response *response, size_t body_n,
+                        bool has_data)
+{
+    struct rg_http_server *server = s->conn->server;
+    nghttp2_data_provider provider = {{.ptr = s}, plan_data};
+    nghttp2_nv nva[MAX_NV];
+    size_t n = 0, room = 0;
+    char status[4], length[24];
+
+    /* All at once, so that nothing moves. */
+    for (size_t i = 0; i < response->fields_n; i++)
+        room += response->fields[i].value.n;
+    rg_buf_clear(&server->encoded);
+    rg_buf_reserve(&server->encoded, room);
+
+    snprintf(status, sizeof(status), "%03u", (unsigned)response->status % 1000);
+    nva[n++] = nv(RG_STR(":status"), rg_str_c(status));
+    for (size_t i = 0; i < response->fields_n; i++) {
+        const struct rg_http_field *field = &response->fields[i];
+        if (!is_of_connection(field->name))
+            nva[n++] = nv(field->name, clean(field->value, &server->encoded));
+    }
+    nva[n++] = nv(RG_STR("date"), rg_str_c(rg_reactor_http_date(server->reactor)));
+    if (body_n != SIZE_MAX) {
+        snprintf(length, sizeof(length), "%zu", body_n);
+        nva[n++] = nv(RG_STR("content-length"), rg_str_c(length));
+    }
+    rg_assert(
+        nghttp2_submit_response(s->conn->session, s->id, nva, n, has_data ? &provider : NULL) == 0);
+}
+
+static void send_response(struct rg_h2_request *request, const struct rg_response *response)
+{
+    struct rg_h2_stream *s = request->stream;
+    bool is_bodiless = rg_response_is_bodiless(response->status);
+    bool has_data = !is_bodiless && request->exchange.method != RG_HEAD && response->body.n > 0;
+
+    rg_http_server_count_status(s->conn->server, response->status);
+    if (s->is_over)
+        return;
+    s->is_shut = true;
+    submit_head(s, response, is_bodiless ? SIZE_MAX : response->body.n, has_data);
+    const struct iovec iov = {(void *)response->body.p, has_data ? response->body.n : 0};
+    size_t sent = send_from(s, &iov, 1);
+    request->is_done = sent == iov.iov_len;
+    request->since_ms = s->stream.reactor->now_ms;
+    if (!request->is_done)
+        rg_buf_add(&request->rest, response->body.p + sent, response->body.n - sent);
+    rg_h2_make_due(s);
+}
+
+/* Answers what is no request that a handler could answer. */
+static void refuse(struct rg_h2_request *request, int status, const struct rg_why *why)
+{
+    struct rg_response response = {.status = status};
+    struct rg_buf body = {0};
+
+    rg_http_server_refusal(request->stream->conn->server, status, why, &body);
+    rg_response_add(&response, RG_STR("content-type"), RG_STR("application/json; charset=utf-8"));
+    response.body = rg_buf_str(&body);
+    request->state = RG_H2_ANSWERING;
+    send_response(request, &response);
+    rg_buf_done(&body);
+}
+
+static void respond(struct rg_exchange *exchange, const struct rg_response *response)
+{
+    struct rg_h2_request *request = RG_CONTAINER_OF(exchange, struct rg_h2_request, exchange);
+    struct rg_why why = {0};
+
+    if (request->stream->is_tunnel && response->status / 100 == 2) {
+        /* To the peer any 2xx would say that the tunnel is open (RFC 9110 9.3.6). */
+        rg_why_set(&why, 0, ":protocol", "there is no WebSocket here");
+        refuse(request, 400, &why);
+        return;
+    }
+    send_response(request, response);
+}
+
+static void take(struct rg_exchange *exchange, const struct rg_response *head, struct rg_taken *ret)
+{
+    struct rg_h2_request *request = RG_CONTAINER_OF(exchange, struct rg_h2_request, exchange);
+    struct rg_h2_stream *s = request->stream;
+    struct rg_h2_conn *c = s->conn;
+
+    if (!s->is_over)
+        submit_head(s, head, SIZE_MAX, true);
+    if (s->is_tunnel) {
+        ret->early = request->body;
+        request->body = (struct rg_buf){0};
+        consumed(s, ret->early.n);
+    }
+    ret->stream = &s->stream;
+    request->is_done = true;
+    s->is_taken = true;
+    s->is_held = true;
+    s->in = NULL;
+    if (!exchange->in_handler)
+        request_free(request);
+    rg_h2_run_late(c);
+}
+
+static const struct rg_exchange_ops exchange_ops = {respond, take};
+
+/* ---- requests ---- */
+
+int rg_h2_on_begin_headers(nghttp2_session *session, const nghttp2_frame *frame, void *arg)
+{
+    struct rg_h2_conn *c = arg;
+
+    c->block_fields = 0;
+    c->block_bytes = 0;
+    if (frame->hd.type == NGHTTP2_HEADERS && frame->headers.cat == NGHTTP2_HCAT_REQUEST) {
+        rg_count(c->server->counters, RG_HTTP_H2_STREAMS, 1);
+        nghttp2_session_set_stream_user_data(session, frame->hd.stream_id,
+                                             stream_new(c, frame->hd.stream_id));
+    }
+    return 0;
+}
+
+static void note_refusal(struct rg_h2_request *request, int status, const struct rg_why *why)
+{
+    request->refusal = status;
+    request->why = rg_alloc(sizeof(*request->why));
+    *request->why = *why;
+}
+
+int rg_h2_on_header(nghttp2_session *session, const nghttp2_frame *frame, const uint8_t *name,
+                    size_t name_n, const uint8_t *value, size_t value_n, uint8_t flags, void *arg)
+{
+    struct rg_h2_conn *c = arg;
+    const struct rg_h1_limits *limits = &c->server->settings->limits;
+    struct rg_h2_stream *s = nghttp2_session_get_stream_user_data(session, frame->hd.stream_id);
+    struct rg_why why = {0};
+
+    (void)flags;
+    c->block_bytes += name_n + value_n;
+    if (++c->block_fields > FLOOD_FACTOR * RG_MAX_FIELDS_PER_MESSAGE ||
+        c->block_bytes > FLOOD_FACTOR * limits->head) {
+        c->is_flooded = true;
+        return NGHTTP2_ERR_CALLBACK_FAILURE;
+    }
+    /* Trailers are dropped, and what follows a field too many. */
+    if (s == NULL || s->is_taken || s->request == NULL || s->request->state != RG_H2_HEAD ||
+        s->request->refusal != 0)
+        return 0;
+    int status = -rg_h2_head_add(&s->request->head, limits, rg_str_n((const char *)name, name_n),
+                                 rg_str_n((const char *)value, value_n), &why);
+    if (status != 0)
+        note_refusal(s->request, status, &why);
+    return 0;
+}
+
+static void make_ready(struct rg_h2_request *request)
+{
+    request->state = RG_H2_READY;
+    rg_h2_make_due(request->stream);
+}
+
+/* Finds the route and decides about the body. Returns 0 or minus a status. */
+static int begin_request(struct rg_h2_request *request, struct rg_why *why)
+{
+    struct rg_http_server *server = request->stream->conn->server;
+    struct rg_exchange *exchange = &request->exchange;
+    struct rg_request *req = &server->request;
+    int err = rg_h2_head_read(&request->head, req, &request->framing, why);
+
+    if (err < 0)
+        return err;
+    exchange->method = req->method;
+    exchange->started_ms = server->reactor->now_ms;
+    request->stream->is_tunnel = req->protocol.p != NULL;
+    if (!rg_router_find(server->routes, server->routes_n, req->method, req->path, &exchange->match))
+        return rg_why_set(why, -404, "", "there is nothing here");
+    if (request->framing.length > exchange->match.route->max_body)
+        return rg_why_set(why, -413, "", "the body is longer than %zu bytes",
+                          exchange->match.route->max_body);
+    return 0;
+}
+
+static void go_on(struct rg_h2_stream *s)
+{
+    nghttp2_nv status = nv(RG_STR(":status"), RG_STR("100"));
+
+    nghttp2_submit_headers(s->conn->session, NGHTTP2_FLAG_NONE, s->id, NULL, &status, 1, NULL);
+}
+
+void rg_h2_head_complete(struct rg_h2_stream *s, bool is_end)
+{
+    struct rg_h2_request *request = s->request;
+    struct rg_why why = {0};
+    int status;
+
+    rg_count(s->conn->server->counters, RG_HTTP_REQUESTS, 1);
+    s->has_ended = is_end;
+    if (request->refusal == 0) {
+        status = -begin_request(request, &why);
+        if (status != 0)
+            note_refusal(request, status, &why);
+    }
+    /* A tunnel's handler is called at once: what follows is not a body. */
+    if (request->refusal != 0 || is_end || s->is_tunnel) {
+        make_ready(request);
+        return;
+    }
+    request->state = RG_H2_BODY;
+    request->since_ms = s->stream.reactor->now_ms;
+    if (request->framing.expects_continue)
+        go_on(s);
+}
+
+void rg_h2_stream_ended(struct rg_h2_stream *s)
+{
+    s->has_ended = true;
+    if (!s->is_taken && s->request != NULL && s->request->state == RG_H2_BODY)
+        make_ready(s->request);
+    else if (s->is_taken)
+        rg_h2_make_due(s);
+}
+
+static void take_body(struct rg_h2_request *request, struct rg_str data)
+{
+    struct rg_h2_stream *s = request->stream;
+    struct rg_h2_conn *c = s->conn;
+    size_t max = request->exchange.match.route->max_body;
+    struct rg_why why = {0};
+
+    if (data.n > max - request->body.n) {
+        rg_why_set(&why, 0, "", "the body is longer than %zu bytes", max);
+        note_refusal(request, 413, &why);
+        make_ready(request);
+        return;
+    }
+    /* Alone it may be as long as its route allows; who comes to a full house may try again. */
+    if (c->bodies_bytes + data.n > MAX_BODIES && c->bodies_bytes > request->body.n) {
+        reset(s, NGHTTP2_REFUSED_STREAM);
+        return;
+    }
+    rg_buf_add_str(&request->body, data);
+    c->bodies_bytes += data.n;
+    request->window_bytes += data.n;
+}
+
+int rg_h2_on_data(nghttp2_session *session, uint8_t flags, int32_t id, const uint8_t *p, size_t n,
+                  void *arg)
+{
+    struct rg_h2_stream *s = nghttp2_session_get_stream_user_data(session, id);
+    struct rg_str data = rg_str_n((const char *)p, n);
+
+    (void)flags;
+    (void)arg;
+    if (s != NULL && s->is_tunnel && s->is_held) {
+        if (s->in == NULL)
+            s->in = rg_zalloc(sizeof(*s->in));
+        rg_buf_add_str(s->in, data);
+        rg_h2_make_due(s);
+        return 0;
+    }
+    if (s != NULL && s->is_tunnel && !s->is_taken && s->request != NULL && !s->is_shut) {
+        rg_buf_add_str(&s->request->body, data);
+        return 0;
+    }
+    if (s != NULL && !s->is_taken && s->request != NULL && s->request->state == RG_H2_BODY)
+        take_body(s->request, data);
+    nghttp2_session_consume(session, id, n);
+    return 0;
+}
+
+static void call_handler(struct rg_h2_request *request)
+{
+    struct rg_http_server *server = request->stream->conn->server;
+    struct rg_request *req = &server->request;
+
+    /* Others have been read since. */
+    rg_assert(rg_h2_head_read(&request->head, req, &request->framing, NULL) == 0);
+    rg_assert(rg_router_find(server->routes, server->routes_n, req->method, req->path,
+                             &request->exchange.match));
+    req->body = request->stream->is_tunnel ? RG_STR("") : rg_buf_str(&request->body);
+    request->state = RG_H2_ANSWERING;
+    rg_exchange_begin(&request->exchange);
+}
+
+static void serve_request(struct rg_h2_stream *s)
+{
+    struct rg_h2_request *request = s->request;
+
+    if (s->is_over || request->state != RG_H2_READY)
+        return;
+    if (request->refusal != 0)
+        refuse(request, request->refusal, request->why);
+    else
+        call_handler(request);
+    /* A tunnel that is still to be answered keeps what the peer has sent already. */
+    if (s->is_taken)
+        request_free(request);
+    else if (!s->is_tunnel)
+        forget_content(request);
+}
+
+void rg_h2_check_time(struct rg_h2_stream *s)
+{
+    const struct rg_http_settings *settings = s->conn->server->settings;
+    struct rg_http_server *server = s->conn->server;
+    struct rg_h2_request *request = s->request;
+    uint64_t now = server->reactor->now_ms;
+    struct rg_why why = {0};
+
+    if (s->is_taken || s->is_over || request == NULL)
+        return;
+    if (request->state == RG_H2_BODY && now >= request->since_ms + RATE_WINDOW_MS) {
+        uint64_t want = settings->body_min_rate * RATE_WINDOW_MS / 1000;
+        request->since_ms = now;
+        if (request->window_bytes < want) {
+            rg_why_set(&why, 0, "", "the body came too slowly");
+            note_refusal(request, 408, &why);
+            make_ready(request);
+        }
+        request->window_bytes = 0;
+    } else if (request->rest.n > request->rest_at &&
+               now >= request->since_ms + settings->write_timeout_ms) {
+        rg_count(server->counters, RG_HTTP_TIMEOUTS, 1);
+        reset(s, NGHTTP2_CANCEL);
+    }
+}
+
+/* ---- the stream that an owner has ---- */
+
+static bool has_news(const struct rg_h2_stream *s)
+{
+    return s->in != NULL || s->is_over || (s->is_tunnel && s->has_ended);
+}
+
+static bool can_write(const struct rg_h2_stream *s)
+{
+    const struct rg_h2_conn *c = s->conn;
+
+    return !s->is_over && !s->is_shut && !rg_h2_is_full(c) &&
+           nghttp2_session_get_remote_window_size(c->session) > 0 &&
+           nghttp2_session_get_stream_remote_window_size(c->session, s->id) > 0;
+}
+
+static void tell_readable(struct rg_h2_stream *s)
+{
+    struct rg_stream *stream = &s->stream;
+    size_t before = s->in != NULL ? s->in->n : 0;
+
+    if (before == 0 && s->knows_end)
+        return;
+    s->knows_end = before == 0;
+    if (!stream->wants_read) {
+        /* Bytes can wait, the end cannot. */
+        if (before == 0)
+            stream->events->on_hangup(stream);
+        return;
+    }
+    stream->events->on_readable(stream);
+    /* An owner that takes only a part is called again; one that takes nothing, when more comes. */
+    if (stream->owner != NULL && has_news(s) && before > 0 && (s->in == NULL || s->in->n < before))
+        rg_h2_make_due(s);
+}
+
+static void tell_owner(struct rg_h2_stream *s)
+{
+    struct rg_stream *stream = &s->stream;
+
+    if (stream->owner != NULL && stream->wants_write && can_write(s))
+        stream->events->on_writable(stream);
+    /* The callback may have closed it. */
+    if (stream->owner != NULL && has_news(s))
+        tell_readable(s);
+}
+
+void rg_h2_serve(struct rg_h2_stream *s)
+{
+    s->is_called = true;
+    if (s->is_taken)
+        tell_owner(s);
+    else if (s->request != NULL)
+        serve_request(s);
+    s->is_called = false;
+    reap(s);
+}
+
+void rg_h2_wake_writer(struct rg_h2_stream *s)
+{
+    if (s->is_taken && s->stream.owner != NULL && s->stream.wants_write && can_write(s))
+        rg_h2_make_due(s);
+}
+
+static long stream_read(struct rg_stream *stream, void *p, size_t n)
+{
+    struct rg_h2_stream *s = of_stream(stream);
+
+    if (s->in != NULL) {
+        n = n < s->in->n ? n : s->in->n;
+        memcpy(p, s->in->p, n);
+        forget_input(s, n);
+        return (long)n;
+    }
+    if (s->is_over)
+        return s->is_reset ? UV_ECONNRESET : 0;
+    /* A request that is complete says nothing about who waits for the answer. */
+    return s->is_tunnel && s->has_ended ? 0 : UV_EAGAIN;
+}
+
+static long stream_writev(struct rg_stream *stream, const struct iovec *iov, int n)
+{
+    struct rg_h2_stream *s = of_stream(stream);
+
+    if (s->is_over)
+        return UV_ECONNRESET;
+    if (s->is_shut)
+        return UV_EPIPE;
+    size_t sent = send_from(s, iov, n);
+    return sent > 0 ? (long)sent : UV_EAGAIN;
+}
+
+static long stream_write(struct rg_stream *stream, const void *p, size_t n)
+{
+    const struct iovec iov = {(void *)p, n};
+
+    return stream_writev(stream, &iov, 1);
+}
+
+/* Only a change makes it due: an owner that repeats itself is not to be called in circles. */
+static void stream_update(struct rg_stream *stream)
+{
+    struct rg_h2_stream *s = of_stream(stream);
+    bool begins_reading = stream->wants_read && !s->asks_read;
+    bool begins_writing = stream->wants_write && !s->asks_write;
+
+    s->asks_read = stream->wants_read;
+    s->asks_write = stream->wants_write;
+    if ((begins_reading && has_news(s)) || (begins_writing && can_write(s)) ||
+        (s->is_over && !s->knows_end))
+        rg_h2_make_due(s);
+}
+
+static void stream_shutdown(struct rg_stream *stream)
+{
+    struct rg_h2_stream *s = of_stream(stream);
+
+    if (s->is_over || s->is_shut)
+        return;
+    s->is_shut = true;
+    nghttp2_session_resume_data(s->conn->session, s->id);
+    rg_h2_run_late(s->conn);
+}
+
+static void stream_close(struct rg_stream *stream)
+{
+    struct rg_h2_stream *s = of_stream(stream);
+
+    s->is_held = false;
+    if (!s->is_over) {
+        /* What waits to be written would be missing: only a reset says so. */
+        if (!stream->wants_write) {
+            stream_shutdown(stream);
+            rg_h2_pump(s->conn);
+        }
+        if (!s->is_over && !s->has_sent_end)
+            reset(s, NGHTTP2_CANCEL);
+    }
+    reap(s);
+}
+
+static const struct rg_stream_ops stream_ops = {
+    .read = stream_read,
+    .write = stream_write,
+    .writev = stream_writev,
+    .update = stream_update,
+    .shutdown = stream_shutdown,
+    .close = stream_close,
+};

@@ -1,0 +1,53 @@
+// A service that the gateway asks: an HTTP server which records every request and answers as told.
+import http from 'node:http';
+import { Inbox } from './wait.mjs';
+
+export class HttpService {
+  /** { method, path, headers, body } of everything that was asked, and the same one by one. */
+  requests = [];
+  asked = new Inbox();
+  /** How to answer: (request, response) => void, the response being node's. */
+  answer;
+  port;
+  #server;
+
+  constructor(answer) {
+    this.answer = answer;
+  }
+
+  async listen(port = 0) {
+    this.#server = http.createServer((req, res) => this.#take(req, res));
+    await new Promise((resolve, reject) => {
+      this.#server.once('error', reject);
+      this.#server.listen(port, '127.0.0.1', resolve);
+    });
+    this.port = this.#server.address().port;
+    return this;
+  }
+
+  async #take(req, res) {
+    const chunks = [];
+    req.on('error', () => {});
+    res.on('error', () => {});
+    req.on('data', (chunk) => chunks.push(chunk));
+    req.on('end', () => {
+      const request = { method: req.method, path: req.url, headers: req.headers,
+        body: Buffer.concat(chunks).toString('utf8') };
+      this.requests.push(request);
+      this.asked.put(request);
+      this.answer(request, res);
+    });
+  }
+
+  url(path) {
+    return `http://127.0.0.1:${this.port}${path}`;
+  }
+
+  /** Ends it with all its connections; the port refuses from then on. */
+  async close() {
+    if (!this.#server?.listening) return;
+    const closed = new Promise((resolve) => { this.#server.close(resolve); });
+    this.#server.closeAllConnections();
+    await closed;
+  }
+}
