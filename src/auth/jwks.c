@@ -7,7 +7,6 @@
 #include <unistd.h>
 
 #include "base/alloc.h"
-#include "base/clock.h"
 #include "base/counter.h"
 #include "base/log.h"
 #include "http/client.h"
@@ -24,6 +23,7 @@ struct rg_jwks {
     struct rg_http_client *http; /* NULL: a file that is read once */
     bool is_url;
     uint64_t min_interval_ms;
+    uint64_t (*now_ms)(void);
     atomic_ulong generation, refreshed, failed;
 
     pthread_mutex_t lock; /* from here on */
@@ -91,7 +91,7 @@ static void end_fetch(struct rg_jwks *jwks)
     jwks->waiting_n = jwks->waiting_cap = 0;
     jwks->is_fetching = false;
     /* From the end: else those who waited for a slow failure would begin the next one at once. */
-    jwks->not_before_ms = rg_clock_mono_ms() + jwks->min_interval_ms;
+    jwks->not_before_ms = jwks->now_ms() + jwks->min_interval_ms;
     pthread_mutex_unlock(&jwks->lock);
     for (size_t i = 0; i < n; i++)
         waiting[i].fn(waiting[i].arg);
@@ -138,7 +138,7 @@ static void fetch(struct rg_jwks *jwks)
  */
 static void begin_refresh(struct rg_jwks *jwks, bool is_for_token)
 {
-    uint64_t now = rg_clock_mono_ms();
+    uint64_t now = jwks->now_ms();
 
     pthread_mutex_lock(&jwks->lock);
     bool begins = !jwks->is_fetching && (!is_for_token || now >= jwks->not_before_ms);
@@ -174,6 +174,7 @@ struct rg_jwks *rg_jwks_new(const struct rg_jwks_settings *settings, struct rg_w
     jwks->source = rg_strndup(settings->source, strlen(settings->source));
     jwks->is_url = rg_http_client_is_url(rg_str_c(settings->source));
     jwks->min_interval_ms = settings->min_interval_ms;
+    jwks->now_ms = settings->now_ms;
     jwks->http = settings->http;
     pthread_mutex_init(&jwks->lock, NULL);
     if (!jwks->is_url &&

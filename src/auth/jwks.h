@@ -20,6 +20,7 @@ struct rg_jwks_settings {
     uint64_t interval_ms;        /* between two refreshes */
     uint64_t min_interval_ms;    /* after a refresh, before tokens may ask for the next */
     struct rg_http_client *http; /* NULL: a file is read once */
+    uint64_t (*now_ms)(void);    /* a monotonic clock, for min_interval_ms */
 };
 
 /*

@@ -393,7 +393,8 @@ static int make_jwks(struct rg_verifier *verifier, const struct rg_verifier_sett
     const struct rg_jwks_settings jwks = {.source = settings->jwks,
                                           .interval_ms = settings->jwks_interval_ms,
                                           .min_interval_ms = MIN_REFRESH_INTERVAL_MS,
-                                          .http = settings->http};
+                                          .http = settings->http,
+                                          .now_ms = rg_clock_mono_ms};
 
     if (settings->jwks == NULL)
         return 0;
