@@ -56,7 +56,7 @@ def write_results(lines):
             continue
         met = {True: "yes", False: "**no**", None: ""}[line["met"]]
         cells = [f"{line['name']}: {line['unit']}", _number(line["value"]),
-                 _number(line["reference"]), _compared(line), line["target"], met]
+                 _number(line["reference"]), _compared(line), line["target"] or "", met]
         rows.append("| " + " | ".join(cells) + " |")
     rows += ["", "Parameters:", ""]
     rows += [f"* {line['name']}: {_params(line)}" for line in lines if "skipped" not in line]
