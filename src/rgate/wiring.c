@@ -607,6 +607,7 @@ struct rg_gateway *rg_gateway_new(const struct rg_config *config, const struct r
         rg_demo_set_users(dev->demo,
                           &(struct rg_demo_users){config->jwt_alg, rg_buf_str(&config->jwt_key),
                                                   gateway->access.blacklist});
+    rg_tls_offer_h2(config->http2);
     if (config->tls != NULL)
         rg_tls_set_handshake_timeout(config->tls, gateway->http_settings.header_timeout_ms);
     for (unsigned i = 0; i < gateway->shards_n; i++)

@@ -181,7 +181,9 @@ export class Gateway {
   /** The same gateway for clients that use TLS, with these options of node:tls. */
   overTls(options = {}) {
     const tls = { ALPNProtocols: ['http/1.1'], rejectUnauthorized: 'ca' in options, ...options };
-    return Object.assign(Object.create(this), { scheme: 'https', port: this.httpsPort, tls });
+    return Object.assign(Object.create(this), {
+      scheme: 'https', port: this.httpsPort, internalPort: this.internalHttpsPort, tls,
+    });
   }
 
   get(path, headers) {
@@ -193,7 +195,7 @@ export class Gateway {
   }
 
   internal(path, options = {}) {
-    return request({ port: this.internalPort, path, ...options });
+    return request({ scheme: this.scheme, port: this.internalPort, tls: this.tls, path, ...options });
   }
 
   /** kind is http or ws; through the HTTPS ports it is https or wss. */
