@@ -7,13 +7,11 @@
 #include <unistd.h>
 
 #include "base/alloc.h"
-#include "base/clock.h"
 #include "base/counter.h"
 #include "base/log.h"
 #include "http/client.h"
 
-#define FETCH_TIMEOUT_MS 10000
-#define MAX_WAITING      10000
+#define MAX_WAITING 10000
 
 struct waiter {
     void (*fn)(void *arg);
@@ -24,6 +22,8 @@ struct rg_jwks {
     char *source;
     struct rg_http_client *http; /* NULL: a file that is read once */
     bool is_url;
+    uint64_t min_interval_ms;
+    uint64_t (*now_ms)(void);
     atomic_ulong generation, refreshed, failed;
 
     pthread_mutex_t lock; /* from here on */
@@ -53,27 +53,28 @@ static int read_file(const char *path, struct rg_buf *out, struct rg_why *why)
     return 0;
 }
 
-/* Puts the set into force unless it is the one that is; takes it. */
+/* Puts the set into force; takes it. */
 static void exchange(struct rg_jwks *jwks, struct rg_keyset *set)
 {
+    size_t n = rg_keyset_count(set);
+
     pthread_mutex_lock(&jwks->lock);
-    bool is_new = !rg_keyset_is_same(jwks->set, set);
-    struct rg_keyset *old = is_new ? jwks->set : set;
-    if (is_new)
-        jwks->set = set;
+    struct rg_keyset *old = jwks->set;
+    jwks->set = set;
     pthread_mutex_unlock(&jwks->lock);
-    if (is_new) {
-        atomic_fetch_add(&jwks->generation, 1);
-        rg_log_info("key set read", RG_FS("source", jwks->source),
-                    RG_FU("keys", rg_keyset_count(set)));
-    }
+    /* Afterwards: what is verified under the new set and remembered as if under the old one is
+     * only verified once more. */
+    atomic_fetch_add(&jwks->generation, 1);
+    rg_log_info("key set read", RG_FS("source", jwks->source), RG_FU("keys", n));
     rg_keyset_unref(&old);
 }
 
+/* Only one thread at a time refreshes, so the set stays while it is compared. */
 static int take(struct rg_jwks *jwks, struct rg_str text, struct rg_why *why)
 {
+    if (jwks->set != NULL && rg_keyset_is_from(jwks->set, text))
+        return 0;
     struct rg_keyset *set = rg_keyset_parse(text, why);
-
     if (set == NULL)
         return RG_EINVAL;
     exchange(jwks, set);
@@ -89,6 +90,8 @@ static void end_fetch(struct rg_jwks *jwks)
     size_t n = jwks->waiting_n;
     jwks->waiting_n = jwks->waiting_cap = 0;
     jwks->is_fetching = false;
+    /* From the end: else those who waited for a slow failure would begin the next one at once. */
+    jwks->not_before_ms = jwks->now_ms() + jwks->min_interval_ms;
     pthread_mutex_unlock(&jwks->lock);
     for (size_t i = 0; i < n; i++)
         waiting[i].fn(waiting[i].arg);
@@ -122,7 +125,6 @@ static void fetch(struct rg_jwks *jwks)
     const struct rg_http_client_request request = {
         .url = jwks->source,
         .max_body = RG_KEYSET_MAX_BYTES,
-        .timeout_ms = FETCH_TIMEOUT_MS,
     };
     struct rg_why why = {0};
 
@@ -136,14 +138,11 @@ static void fetch(struct rg_jwks *jwks)
  */
 static void begin_refresh(struct rg_jwks *jwks, bool is_for_token)
 {
-    uint64_t now = rg_clock_mono_ms();
+    uint64_t now = jwks->now_ms();
 
     pthread_mutex_lock(&jwks->lock);
     bool begins = !jwks->is_fetching && (!is_for_token || now >= jwks->not_before_ms);
-    if (begins) {
-        jwks->is_fetching = true;
-        jwks->not_before_ms = now + RG_JWKS_MIN_INTERVAL_MS;
-    }
+    jwks->is_fetching |= begins;
     pthread_mutex_unlock(&jwks->lock);
     if (begins)
         fetch(jwks);
@@ -167,24 +166,25 @@ static void on_interval(void *arg)
 
 /* ---- what the verifier calls ---- */
 
-struct rg_jwks *rg_jwks_new(const char *source, uint64_t interval_ms, struct rg_http_client *http,
-                            struct rg_why *why)
+struct rg_jwks *rg_jwks_new(const struct rg_jwks_settings *settings, struct rg_why *why)
 {
     struct rg_jwks *jwks = rg_zalloc(sizeof(*jwks));
     RG_CLEANUP(rg_buf_done) struct rg_buf text = {0};
 
-    jwks->source = rg_strndup(source, strlen(source));
-    jwks->is_url = rg_http_client_is_url(rg_str_c(source));
-    jwks->http = http;
+    jwks->source = rg_strndup(settings->source, strlen(settings->source));
+    jwks->is_url = rg_http_client_is_url(rg_str_c(settings->source));
+    jwks->min_interval_ms = settings->min_interval_ms;
+    jwks->now_ms = settings->now_ms;
+    jwks->http = settings->http;
     pthread_mutex_init(&jwks->lock, NULL);
     if (!jwks->is_url &&
-        (read_file(source, &text, why) < 0 || take(jwks, rg_buf_str(&text), why) < 0)) {
+        (read_file(jwks->source, &text, why) < 0 || take(jwks, rg_buf_str(&text), why) < 0)) {
         rg_jwks_free(&jwks);
         return NULL;
     }
-    if (http != NULL)
-        rg_http_client_set_tick(http, interval_ms, on_interval, jwks);
-    if (jwks->is_url && http != NULL)
+    if (jwks->http != NULL)
+        rg_http_client_set_tick(jwks->http, settings->interval_ms, on_interval, jwks);
+    if (jwks->is_url && jwks->http != NULL)
         begin_refresh(jwks, false);
     return jwks;
 }

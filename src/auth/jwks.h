@@ -15,15 +15,19 @@
 struct rg_http_client;
 struct rg_jwks;
 
-#define RG_JWKS_MIN_INTERVAL_MS 5000 /* between two refreshes that tokens ask for */
+struct rg_jwks_settings {
+    const char *source;          /* a file's path, or an http or https URL */
+    uint64_t interval_ms;        /* between two refreshes */
+    uint64_t min_interval_ms;    /* after a refresh, before tokens may ask for the next */
+    struct rg_http_client *http; /* NULL: a file is read once */
+    uint64_t (*now_ms)(void);    /* a monotonic clock, for min_interval_ms */
+};
 
 /*
- * source is the path of a file, which must be readable now, or an http or https URL, which is
- * fetched in the background. http is borrowed; NULL: a file is read this once. NULL with why on
- * failure.
+ * A file must be readable now; a URL is fetched in the background. settings is copied, http
+ * borrowed. NULL with why on failure.
  */
-struct rg_jwks *rg_jwks_new(const char *source, uint64_t interval_ms, struct rg_http_client *http,
-                            struct rg_why *why);
+struct rg_jwks *rg_jwks_new(const struct rg_jwks_settings *settings, struct rg_why *why);
 
 /* The HTTP client is gone. */
 void rg_jwks_free(struct rg_jwks **jwksp);

@@ -22,8 +22,8 @@ struct rg_jws {
 /*
  * Reads token into *jws, to be ended with rg_jws_done() in any case. Returns 0; RG_ESYNTAX for what
  * is no JWS: not three parts of base64url without padding, a header that is no JSON object or has a
- * name twice, a member of a wrong type, too long; RG_EINVAL for a header with extensions that must
- * be understood (crit, b64).
+ * name twice, a member of a wrong type; RG_EINVAL for a header with extensions that must be
+ * understood (crit, b64); RG_EFULL for more than RG_JWS_MAX_BYTES.
  */
 int rg_jws_read(struct rg_str token, struct rg_jws *jws);
 void rg_jws_done(struct rg_jws *jws);

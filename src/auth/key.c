@@ -4,21 +4,23 @@
 #include <jansson.h>
 #include <openssl/core_names.h>
 #include <openssl/crypto.h>
+#include <openssl/decoder.h>
 #include <openssl/ec.h>
 #include <openssl/err.h>
 #include <openssl/evp.h>
 #include <openssl/param_build.h>
 #include <openssl/pem.h>
-#include <openssl/rsa.h>
 
+#include "auth/object.h"
 #include "base/alloc.h"
 #include "base/base64.h"
 
 #define MIN_RSA_BITS   2048 /* RFC 7518 3.3 */
 #define ED25519_BYTES  32
-#define ED25519_SIG    64
-#define MAX_COORDINATE 66 /* P-521 */
-#define MAX_MODULUS    2048
+#define MAX_COORDINATE 66   /* P-521 */
+#define MAX_MODULUS    1024 /* bytes; a check takes longer with every one */
+#define MAX_EXPONENT   8    /* bytes */
+#define MAX_SIGNATURE  MAX_MODULUS
 
 enum family {
     HMAC,
@@ -51,14 +53,13 @@ static const struct algorithm {
 };
 #define ALGORITHMS (sizeof(algorithms) / sizeof(algorithms[0]))
 
-const char rg_key_algorithms[] =
-    "HS256,HS384,HS512,RS256,RS384,RS512,PS256,PS384,PS512,ES256,ES384,ES512,EdDSA";
-
 struct rg_key {
     unsigned allowed; /* bit i: algorithms[i] */
     bool is_symmetric;
     cjose_jwk_t *jwk; /* NULL: Ed25519, which cjose does not know */
     EVP_PKEY *ed25519;
+    size_t signature_bytes;
+    unsigned char order[MAX_COORDINATE]; /* EC: of the group, half a signature long */
 };
 
 static const struct algorithm *find(struct rg_str name)
@@ -68,6 +69,11 @@ static const struct algorithm *find(struct rg_str name)
             return &algorithms[i];
     }
     return NULL;
+}
+
+bool rg_key_is_algorithm(const char *name)
+{
+    return find(rg_str_c(name)) != NULL;
 }
 
 static unsigned bit_of(const struct algorithm *a)
@@ -80,13 +86,48 @@ static int key_problem(struct rg_why *why, const char *text)
     return rg_why_set(why, RG_EINVAL, "key", "%s", text);
 }
 
-static struct rg_key *key_new(cjose_jwk_t *jwk, unsigned allowed)
+static struct rg_key *key_new(unsigned allowed)
 {
     struct rg_key *key = rg_zalloc(sizeof(*key));
 
-    key->jwk = jwk;
     key->allowed = allowed;
     return key;
+}
+
+static void set_order(struct rg_key *key, cjose_jwk_ec_curve curve)
+{
+    EC_GROUP *group = EC_GROUP_new_by_curve_name((int)curve);
+
+    rg_assert(group != NULL);
+    int n = BN_bn2binpad(EC_GROUP_get0_order(group), key->order, (int)key->signature_bytes / 2);
+    rg_assert(n > 0);
+    EC_GROUP_free(group);
+}
+
+/* Takes jwk, which is NULL for what is no key; then the key is not complete. */
+static void set_jwk(struct rg_key *key, const struct algorithm *a, cjose_jwk_t *jwk)
+{
+    cjose_err err;
+
+    key->jwk = jwk;
+    if (jwk == NULL)
+        return;
+    key->signature_bytes =
+        a->family == RSA_KEY ? cjose_jwk_get_keysize(jwk, &err) / 8 : a->signature_bytes;
+    if (a->family == EC_KEY_P)
+        set_order(key, a->cjose_curve);
+}
+
+/* The same for the other kind of key. */
+static void set_ed25519(struct rg_key *key, const struct algorithm *a, EVP_PKEY *pkey)
+{
+    key->ed25519 = pkey;
+    key->signature_bytes = a->signature_bytes;
+}
+
+static bool is_complete(const struct rg_key *key)
+{
+    return key->jwk != NULL || key->ed25519 != NULL;
 }
 
 void rg_key_free(struct rg_key **keyp)
@@ -102,6 +143,18 @@ void rg_key_free(struct rg_key **keyp)
 
 /* ---- from a secret or PEM ---- */
 
+static bool contains(struct rg_str text, struct rg_str part)
+{
+    return text.n > 0 && memmem(text.p, text.n, part.p, part.n) != NULL;
+}
+
+/* What everybody may have must not be taken for a secret: everybody could sign (CVE-2015-9235). */
+static bool is_public_pem(struct rg_str text)
+{
+    return contains(text, RG_STR("-----BEGIN ")) && (contains(text, RG_STR("PUBLIC KEY-----")) ||
+                                                     contains(text, RG_STR("CERTIFICATE-----")));
+}
+
 static struct rg_key *from_secret(const struct algorithm *a, struct rg_str secret,
                                   struct rg_why *why)
 {
@@ -112,32 +165,71 @@ static struct rg_key *from_secret(const struct algorithm *a, struct rg_str secre
         key_problem(why, "the secret is empty");
         return NULL;
     }
+    if (is_public_pem(secret)) {
+        rg_why_set(why, RG_EINVAL, "key",
+                   "this is a public key or certificate, which cannot be the secret of %s",
+                   a->name);
+        return NULL;
+    }
     cjose_jwk_t *jwk = cjose_jwk_create_oct_spec((const uint8_t *)secret.p, secret.n, &err);
     if (jwk == NULL) {
         key_problem(why, "the secret cannot be used");
         return NULL;
     }
-    struct rg_key *key = key_new(jwk, bit_of(a));
+    struct rg_key *key = key_new(bit_of(a));
+    set_jwk(key, a, jwk);
     key->is_symmetric = true;
     return key;
 }
 
+/* Instead of a question on the terminal. */
+static int no_password(char *p, int n, int is_writing, void *arg)
+{
+    (void)p;
+    (void)n;
+    (void)is_writing;
+    (void)arg;
+    return -1;
+}
+
+static EVP_PKEY *read_certificate(struct rg_str text)
+{
+    BIO *bio = BIO_new_mem_buf(text.p, (int)text.n);
+    X509 *certificate = PEM_read_bio_X509(bio, NULL, no_password, NULL);
+    EVP_PKEY *pkey = certificate != NULL ? X509_get_pubkey(certificate) : NULL;
+
+    X509_free(certificate);
+    BIO_free(bio);
+    return pkey;
+}
+
+static EVP_PKEY *read_public_key(struct rg_str text)
+{
+    EVP_PKEY *pkey = NULL;
+    const unsigned char *p = (const unsigned char *)text.p;
+    size_t n = text.n;
+    OSSL_DECODER_CTX *decoder = OSSL_DECODER_CTX_new_for_pkey(
+        &pkey, "PEM", NULL, NULL, OSSL_KEYMGMT_SELECT_PUBLIC_KEY, NULL, NULL);
+
+    rg_assert(decoder != NULL);
+    if (OSSL_DECODER_from_data(decoder, &p, &n) != 1)
+        pkey = NULL;
+    OSSL_DECODER_CTX_free(decoder);
+    return pkey;
+}
+
 static EVP_PKEY *read_pem(struct rg_str text, struct rg_why *why)
 {
-    BIO *bio = BIO_new_mem_buf(text.p != NULL ? text.p : "", (int)text.n);
-    EVP_PKEY *pkey = PEM_read_bio_PUBKEY(bio, NULL, NULL, NULL);
+    EVP_PKEY *pkey;
 
-    if (pkey == NULL) {
-        BIO_reset(bio);
-        X509 *cert = PEM_read_bio_X509(bio, NULL, NULL, NULL);
-        if (cert != NULL)
-            pkey = X509_get_pubkey(cert);
-        X509_free(cert);
-    }
-    BIO_free(bio);
-    if (pkey == NULL && memmem(text.p, text.n, "PRIVATE KEY", 11) != NULL)
+    if (contains(text, RG_STR("PRIVATE KEY-----"))) {
         key_problem(why, "this is a private key; the public key is needed, and only that");
-    else if (pkey == NULL)
+        return NULL;
+    }
+    pkey = read_public_key(text);
+    if (pkey == NULL)
+        pkey = read_certificate(text);
+    if (pkey == NULL)
         key_problem(why,
                     "is neither a public key nor a certificate in PEM form, nor a file with one");
     ERR_clear_error();
@@ -186,7 +278,9 @@ static const char *rsa_problem(const EVP_PKEY *pkey)
         EVP_PKEY_get_bn_param(pkey, OSSL_PKEY_PARAM_RSA_E, &e) == 1) {
         if (BN_num_bits(n) < MIN_RSA_BITS)
             problem = "an RSA key must have at least 2048 bits";
-        else if (!BN_is_odd(e) || BN_is_one(e))
+        else if (BN_num_bytes(n) > MAX_MODULUS)
+            problem = "an RSA key must have at most 8192 bits";
+        else if (!BN_is_odd(e) || BN_is_one(e) || BN_num_bytes(e) > MAX_EXPONENT)
             problem = "the public exponent is not an odd number above 1";
         else if (is_factorable(n))
             problem = "this RSA key can be factored (CVE-2017-15361)";
@@ -200,7 +294,7 @@ static const char *rsa_problem(const EVP_PKEY *pkey)
 
 static cjose_jwk_t *rsa_jwk(const EVP_PKEY *pkey, struct rg_why *why)
 {
-    unsigned char n[MAX_MODULUS], e[16];
+    unsigned char n[MAX_MODULUS], e[MAX_EXPONENT];
     cjose_jwk_rsa_keyspec spec = {.n = n, .e = e};
     cjose_err err;
 
@@ -247,21 +341,21 @@ static cjose_jwk_t *ec_jwk(const EVP_PKEY *pkey, const struct algorithm *a, stru
 static struct rg_key *from_pem(const struct algorithm *a, struct rg_str text, struct rg_why *why)
 {
     EVP_PKEY *pkey = read_pem(text, why);
-    struct rg_key *key = NULL;
-    cjose_jwk_t *jwk = NULL;
 
     if (pkey == NULL)
         return NULL;
-    if (a->family == ED25519 && EVP_PKEY_get_base_id(pkey) == EVP_PKEY_ED25519) {
-        key = key_new(NULL, bit_of(a));
-        key->ed25519 = RG_STEAL(pkey);
-    } else if (a->family == ED25519) {
+    struct rg_key *key = key_new(bit_of(a));
+    if (a->family == RSA_KEY)
+        set_jwk(key, a, rsa_jwk(pkey, why));
+    else if (a->family == EC_KEY_P)
+        set_jwk(key, a, ec_jwk(pkey, a, why));
+    else if (EVP_PKEY_get_base_id(pkey) == EVP_PKEY_ED25519)
+        set_ed25519(key, a, RG_STEAL(pkey));
+    else
         key_problem(why, "is not an Ed25519 key, which the algorithm needs");
-    } else {
-        jwk = a->family == RSA_KEY ? rsa_jwk(pkey, why) : ec_jwk(pkey, a, why);
-        key = jwk != NULL ? key_new(jwk, bit_of(a)) : NULL;
-    }
     EVP_PKEY_free(pkey);
+    if (!is_complete(key))
+        rg_key_free(&key);
     return key;
 }
 
@@ -270,7 +364,7 @@ struct rg_key *rg_key_new(const char *alg, struct rg_str text, struct rg_why *wh
     const struct algorithm *a = find(rg_str_c(alg));
 
     if (a == NULL) {
-        rg_why_set(why, RG_EINVAL, "alg", "must be one of %s", rg_key_algorithms);
+        rg_why_set(why, RG_EINVAL, "alg", "must be one of " RG_KEY_ALGORITHMS);
         return NULL;
     }
     return a->family == HMAC ? from_secret(a, text, why) : from_pem(a, text, why);
@@ -278,17 +372,10 @@ struct rg_key *rg_key_new(const char *alg, struct rg_str text, struct rg_why *wh
 
 /* ---- from a JWK ---- */
 
-static struct rg_str member(const json_t *jwk, const char *name)
-{
-    const json_t *value = json_object_get(jwk, name);
-    return json_is_string(value) ? rg_str_n(json_string_value(value), json_string_length(value))
-                                 : (struct rg_str){NULL, 0};
-}
-
 /* Which algorithms a key of this type may be used with, if it does not say so itself. */
 static unsigned allowed_by_type(const json_t *jwk)
 {
-    struct rg_str kty = member(jwk, "kty"), crv = member(jwk, "crv");
+    struct rg_str kty = rg_object_string(jwk, "kty"), crv = rg_object_string(jwk, "crv");
     unsigned allowed = 0;
 
     for (size_t i = 0; i < ALGORITHMS; i++) {
@@ -312,7 +399,7 @@ static bool is_for_signatures(const json_t *jwk)
     const json_t *op;
     size_t i;
 
-    if (use != NULL && !rg_str_eq(member(jwk, "use"), RG_STR("sig")))
+    if (use != NULL && !rg_str_eq(rg_object_string(jwk, "use"), RG_STR("sig")))
         return false;
     if (ops == NULL)
         return true;
@@ -328,7 +415,7 @@ static EVP_PKEY *ed25519_of(const json_t *jwk)
 {
     unsigned char x[ED25519_BYTES];
 
-    if (rg_base64url_decode(member(jwk, "x"), x, sizeof(x)) != ED25519_BYTES)
+    if (rg_base64url_decode(rg_object_string(jwk, "x"), x, sizeof(x)) != ED25519_BYTES)
         return NULL;
     return EVP_PKEY_new_raw_public_key(EVP_PKEY_ED25519, NULL, x, sizeof(x));
 }
@@ -338,7 +425,7 @@ static EVP_PKEY *ed25519_of(const json_t *jwk)
 static unsigned allowed_by_length(const json_t *jwk, unsigned allowed)
 {
     static const unsigned hmac_bytes[] = {32, 48, 64};
-    size_t bytes = member(jwk, "k").n * 3 / 4;
+    size_t bytes = rg_object_string(jwk, "k").n * 3 / 4;
 
     for (size_t i = 0; i < RG_COUNT_OF(hmac_bytes); i++)
         allowed &= bytes < hmac_bytes[i] ? ~(1U << i) : ~0U;
@@ -347,9 +434,9 @@ static unsigned allowed_by_length(const json_t *jwk, unsigned allowed)
 
 static EVP_PKEY *rsa_of(const json_t *jwk)
 {
-    unsigned char n[MAX_MODULUS], e[16];
-    long n_size = rg_base64url_decode(member(jwk, "n"), n, sizeof(n));
-    long e_size = rg_base64url_decode(member(jwk, "e"), e, sizeof(e));
+    unsigned char n[MAX_MODULUS + 1], e[MAX_EXPONENT + 1];
+    long n_size = rg_base64url_decode(rg_object_string(jwk, "n"), n, sizeof(n));
+    long e_size = rg_base64url_decode(rg_object_string(jwk, "e"), e, sizeof(e));
     EVP_PKEY_CTX *ctx = EVP_PKEY_CTX_new_from_name(NULL, "RSA", NULL);
     EVP_PKEY *pkey = NULL;
 
@@ -382,40 +469,59 @@ static cjose_jwk_t *import_jwk(const json_t *jwk)
     return imported;
 }
 
-struct rg_key *rg_key_from_jwk(const void *jwk, struct rg_why *why)
+/* What the key allows: by its type, and by what it says itself. */
+static unsigned allowed_by(const json_t *jwk, struct rg_why *why)
 {
-    const json_t *json = jwk;
-    unsigned allowed = allowed_by_type(json);
-    const json_t *alg = json_object_get(json, "alg");
+    unsigned allowed = allowed_by_type(jwk);
+    const struct algorithm *named = find(rg_object_string(jwk, "alg"));
 
     if (allowed == 0) {
         key_problem(why, "its type or curve is not one that signs");
-        return NULL;
+        return 0;
     }
-    if (alg != NULL) {
-        const struct algorithm *a = find(member(json, "alg"));
-        allowed &= a != NULL ? bit_of(a) : 0;
-    }
-    if (allowed == 0 || !is_for_signatures(json)) {
+    if (json_object_get(jwk, "alg") != NULL)
+        allowed &= named != NULL ? bit_of(named) : 0;
+    if (!is_for_signatures(jwk))
+        allowed = 0;
+    if (allowed == 0)
         key_problem(why, "is not for a signature algorithm that fits its type");
-        return NULL;
-    }
-    struct rg_str kty = member(json, "kty");
-    struct rg_key *key = key_new(NULL, allowed);
-    key->is_symmetric = rg_str_eq(kty, RG_STR("oct"));
-    key_problem(why, "its numbers are not those of a key");
-    if (rg_str_eq(kty, RG_STR("OKP"))) {
-        key->ed25519 = ed25519_of(json);
-    } else if (rg_str_eq(kty, RG_STR("RSA"))) {
-        EVP_PKEY *pkey = rsa_of(json);
-        key->jwk = pkey != NULL ? rsa_jwk(pkey, why) : NULL;
-        EVP_PKEY_free(pkey);
-    } else if (key->is_symmetric && (key->allowed = allowed_by_length(json, allowed)) == 0) {
+    else if (rg_str_eq(rg_object_string(jwk, "kty"), RG_STR("oct")) &&
+             (allowed = allowed_by_length(jwk, allowed)) == 0)
         key_problem(why, "the secret is shorter than the hash of its algorithm");
-    } else {
-        key->jwk = import_jwk(json);
+    return allowed;
+}
+
+static void read_numbers(struct rg_key *key, const json_t *jwk, struct rg_why *why)
+{
+    /* Those that a key allows differ in their hash only. */
+    const struct algorithm *a = &algorithms[__builtin_ctz(key->allowed)];
+    EVP_PKEY *pkey;
+
+    key_problem(why, "its numbers are not those of a key");
+    switch (a->family) {
+    case ED25519:
+        set_ed25519(key, a, ed25519_of(jwk));
+        return;
+    case RSA_KEY:
+        pkey = rsa_of(jwk);
+        set_jwk(key, a, pkey != NULL ? rsa_jwk(pkey, why) : NULL);
+        EVP_PKEY_free(pkey);
+        return;
+    default:
+        set_jwk(key, a, import_jwk(jwk));
+        key->is_symmetric = a->family == HMAC;
     }
-    if (key->jwk == NULL && key->ed25519 == NULL)
+}
+
+struct rg_key *rg_key_from_jwk(const struct json_t *jwk, struct rg_why *why)
+{
+    unsigned allowed = allowed_by(jwk, why);
+
+    if (allowed == 0)
+        return NULL;
+    struct rg_key *key = key_new(allowed);
+    read_numbers(key, jwk, why);
+    if (!is_complete(key))
         rg_key_free(&key);
     return key;
 }
@@ -433,49 +539,63 @@ bool rg_key_is_symmetric(const struct rg_key *key)
     return key->is_symmetric;
 }
 
-static int verify_ed25519(const struct rg_key *key, struct rg_str token)
+/* True if the number of n bytes at p is in 1 .. order-1 (CVE-2022-21449). */
+static bool is_in_range(const unsigned char *p, const unsigned char *order, size_t n)
 {
-    const char *dot = memrchr(token.p, '.', token.n);
-    size_t signed_n = (size_t)(dot - token.p);
-    struct rg_str text = rg_str_n(dot + 1, token.n - signed_n - 1);
-    unsigned char signature[ED25519_SIG];
+    bool is_zero = true;
+
+    for (size_t i = 0; i < n && is_zero; i++)
+        is_zero = p[i] == 0;
+    return !is_zero && memcmp(p, order, n) < 0;
+}
+
+static bool verify_with_cjose(const struct rg_key *key, struct rg_str token)
+{
+    cjose_err err;
+    cjose_jws_t *jws = cjose_jws_import(token.p, token.n, &err);
+    bool is_good = jws != NULL && cjose_jws_verify(jws, key->jwk, &err);
+
+    cjose_jws_release(jws);
+    return is_good;
+}
+
+static bool verify_ed25519(const struct rg_key *key, struct rg_str text,
+                           const unsigned char *signature, size_t n)
+{
     EVP_MD_CTX *ctx = EVP_MD_CTX_new();
 
     rg_assert(ctx != NULL);
-    bool is_good = rg_base64url_decode(text, signature, sizeof(signature)) == ED25519_SIG &&
-                   EVP_DigestVerifyInit(ctx, NULL, NULL, NULL, key->ed25519) == 1 &&
-                   EVP_DigestVerify(ctx, signature, sizeof(signature),
-                                    (const unsigned char *)token.p, signed_n) == 1;
+    bool is_good = EVP_DigestVerifyInit(ctx, NULL, NULL, NULL, key->ed25519) == 1 &&
+                   EVP_DigestVerify(ctx, signature, n, (const unsigned char *)text.p, text.n) == 1;
     EVP_MD_CTX_free(ctx);
-    return is_good ? 0 : RG_EDENIED;
+    return is_good;
 }
 
-/* cjose takes an elliptic curve signature with bytes behind it. */
-static bool has_right_length(struct rg_str alg, struct rg_str token)
+static bool verify(const struct rg_key *key, struct rg_str alg, struct rg_str token)
 {
+    unsigned char signature[MAX_SIGNATURE];
     const char *dot = memrchr(token.p, '.', token.n);
-    size_t signature_n = token.n - (size_t)(dot - token.p) - 1;
-    unsigned bytes = find(alg)->signature_bytes;
+    struct rg_str text = rg_str_n(token.p, (size_t)(dot - token.p));
+    struct rg_str encoded = rg_str_n(dot + 1, token.n - text.n - 1);
+    size_t n = key->signature_bytes;
 
-    return bytes == 0 || signature_n == (bytes * 8 + 5) / 6;
+    /* cjose and OpenSSL forgive bytes that are too many or, of an RSA signature, leading zeros that
+     * are missing; then one token has several forms. */
+    if (rg_base64url_decode(encoded, signature, sizeof(signature)) != (long)n)
+        return false;
+    if (key->ed25519 != NULL)
+        return verify_ed25519(key, text, signature, n);
+    if (find(alg)->family == EC_KEY_P && (!is_in_range(signature, key->order, n / 2) ||
+                                          !is_in_range(signature + n / 2, key->order, n / 2)))
+        return false;
+    return verify_with_cjose(key, token);
 }
 
 int rg_key_verify(const struct rg_key *key, struct rg_str alg, struct rg_str token)
 {
-    cjose_err err;
-    int result;
-
     rg_assert(rg_key_allows(key, alg));
-    if (!has_right_length(alg, token))
-        return RG_EDENIED;
-    if (key->ed25519 != NULL) {
-        result = verify_ed25519(key, token);
-    } else {
-        cjose_jws_t *jws = cjose_jws_import(token.p, token.n, &err);
-        result = jws != NULL && cjose_jws_verify(jws, key->jwk, &err) ? 0 : RG_EDENIED;
-        cjose_jws_release(jws);
-    }
+    bool is_good = verify(key, alg, token);
     /* What failed is of no concern to the TLS connection that comes next. */
     ERR_clear_error();
-    return result;
+    return is_good ? 0 : RG_EDENIED;
 }

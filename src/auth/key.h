@@ -11,23 +11,29 @@
 #include "base/err.h"
 #include "base/str.h"
 
+struct json_t;
 struct rg_key;
 
-/* Every algorithm that exists here, as "HS256,HS384,…". */
-extern const char rg_key_algorithms[];
+/* Every algorithm that exists here. */
+#define RG_KEY_ALGORITHMS                                                                          \
+    "HS256,HS384,HS512,RS256,RS384,RS512,PS256,PS384,PS512,ES256,ES384,ES512,EdDSA"
+
+bool rg_key_is_algorithm(const char *name);
 
 /*
  * A key for one algorithm: text is the secret of an HS algorithm, else a public key or certificate
  * as PEM. NULL with why (place: "alg" or "key") if the algorithm is unknown, the text is no key,
- * the key does not fit the algorithm, is too short (RSA below 2,048 bits) or is private or empty.
+ * the key does not fit the algorithm, is too short or long (RSA has 2,048 to 8,192 bits), comes
+ * from a broken generator (ROCA), is private or empty; or if a public key stands where a secret
+ * should.
  */
 struct rg_key *rg_key_new(const char *alg, struct rg_str text, struct rg_why *why);
 
 /*
- * A key from a JWK (a borrowed json_t object of jansson), for the algorithm it names or, without
+ * A key from a JWK (a borrowed object of jansson), for the algorithm it names or, without
  * alg, for those of its type. NULL with why if it is none that can verify signatures.
  */
-struct rg_key *rg_key_from_jwk(const void *jwk, struct rg_why *why);
+struct rg_key *rg_key_from_jwk(const struct json_t *jwk, struct rg_why *why);
 
 void rg_key_free(struct rg_key **keyp);
 

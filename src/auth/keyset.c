@@ -1,11 +1,10 @@
 #include "auth/keyset.h"
 
-#include <jansson.h>
 #include <stdatomic.h>
 
+#include "auth/object.h"
 #include "base/alloc.h"
 #include "base/log.h"
-#include "event/json.h"
 
 struct entry {
     struct rg_str kid; /* p is NULL: the key has none */
@@ -114,28 +113,20 @@ static int read_keys(struct rg_keyset *set, const json_t *root, struct rg_why *w
 
 struct rg_keyset *rg_keyset_parse(struct rg_str text, struct rg_why *why)
 {
-    json_error_t error;
-    struct rg_json checked;
+    RG_CLEANUP(rg_object_done) json_t *root = NULL;
 
     if (text.n > RG_KEYSET_MAX_BYTES) {
         rg_why_set(why, RG_EFULL, "", "is longer than %d bytes", RG_KEYSET_MAX_BYTES);
         return NULL;
     }
-    /* Bounds the nesting before a parser that recurses sees it. */
-    if (rg_json_check(text, &checked, why) < 0)
+    if (rg_object_read(text, &root, why) < 0)
         return NULL;
-    json_t *root = json_loadb(text.p, text.n, JSON_REJECT_DUPLICATES, &error);
-    if (root == NULL) {
-        rg_why_set(why, RG_EINVAL, "", "%s", error.text);
-        return NULL;
-    }
     struct rg_keyset *set = rg_zalloc(sizeof(*set));
     atomic_init(&set->refs, 1);
     set->text = rg_strndup(text.p, text.n);
     set->text_n = text.n;
     if (read_keys(set, root, why) < 0)
         rg_keyset_unref(&set);
-    json_decref(root);
     return set;
 }
 
@@ -163,8 +154,7 @@ size_t rg_keyset_count(const struct rg_keyset *set)
     return set->n;
 }
 
-bool rg_keyset_is_same(const struct rg_keyset *a, const struct rg_keyset *b)
+bool rg_keyset_is_from(const struct rg_keyset *set, struct rg_str text)
 {
-    return a != NULL && b != NULL && a->text_n == b->text_n &&
-           memcmp(a->text, b->text, a->text_n) == 0;
+    return rg_str_eq(rg_str_n(set->text, set->text_n), text);
 }

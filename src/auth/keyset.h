@@ -33,5 +33,5 @@ const struct rg_key *rg_keyset_find(const struct rg_keyset *set, struct rg_str k
 
 size_t rg_keyset_count(const struct rg_keyset *set);
 
-/* True if both were read from the same text. */
-bool rg_keyset_is_same(const struct rg_keyset *a, const struct rg_keyset *b);
+/* True if the set was read from exactly this text. */
+bool rg_keyset_is_from(const struct rg_keyset *set, struct rg_str text);

@@ -9,7 +9,7 @@
 #include "base/rcu.h"
 #include "base/str.h"
 
-#define LONGEST_WAIT_MS 1000
+#define LONGEST_WAIT_MS 60000 /* whoever wants something wakes the thread */
 #define MAX_URL         8192
 
 const struct rg_http_client_settings rg_http_client_default_settings = {
@@ -77,7 +77,6 @@ static void add_field(struct call *call, const char *name, struct rg_str value)
     RG_CLEANUP(rg_buf_done) struct rg_buf line = {0};
 
     rg_buf_addf(&line, "%s: ", name);
-    /* A value comes from a parsed request, so it has no line end to split the request with. */
     rg_buf_add_str(&line, value);
     rg_buf_add_char(&line, '\0');
     struct curl_slist *more = curl_slist_append(call->fields, line.p);
@@ -95,6 +94,8 @@ static void prepare(struct call *call, const struct rg_http_client_settings *set
     curl_easy_setopt(easy, CURLOPT_PROTOCOLS_STR, "http,https");
     curl_easy_setopt(easy, CURLOPT_FOLLOWLOCATION, 0L);
     curl_easy_setopt(easy, CURLOPT_NOSIGNAL, 1L);
+    /* Else giving up on a name that takes long to look up stops the thread until it is found. */
+    curl_easy_setopt(easy, CURLOPT_QUICK_EXIT, 1L);
     curl_easy_setopt(easy, CURLOPT_USERAGENT, settings->user_agent);
     curl_easy_setopt(easy, CURLOPT_CONNECTTIMEOUT_MS, (long)settings->connect_timeout_ms);
     curl_easy_setopt(easy, CURLOPT_TIMEOUT_MS, (long)timeout_ms);
@@ -184,45 +185,52 @@ static void cancel_all(struct rg_http_client *client)
         finish(client, client->busy, &result);
 }
 
-/* Takes what is new, and finds out whether the clock is due. Returns false at the end. */
-static bool take_queue(struct rg_http_client *client, struct call **retp, bool *is_tick_due)
+/* Takes what is new. Returns false at the end. */
+static bool take_queue(struct rg_http_client *client)
+{
+    pthread_mutex_lock(&client->lock);
+    struct call *queue = RG_STEAL(client->queue);
+    client->queue_end = &client->queue;
+    bool goes_on = !client->is_stopping;
+    pthread_mutex_unlock(&client->lock);
+    while (queue != NULL) {
+        struct call *next = queue->next;
+        begin(client, queue);
+        queue = next;
+    }
+    return goes_on;
+}
+
+/* Calls the tick if it is due; returns the milliseconds until it is again. */
+static int run_tick(struct rg_http_client *client)
 {
     uint64_t now = rg_clock_mono_ms();
 
     pthread_mutex_lock(&client->lock);
-    *retp = RG_STEAL(client->queue);
-    client->queue_end = &client->queue;
-    *is_tick_due = client->tick != NULL && now >= client->next_tick_ms;
-    if (*is_tick_due)
+    void (*tick)(void *arg) = client->tick;
+    bool is_due = tick != NULL && now >= client->next_tick_ms;
+    if (is_due)
         client->next_tick_ms = now + client->tick_ms;
-    bool goes_on = !client->is_stopping;
+    uint64_t left_ms = tick != NULL ? client->next_tick_ms - now : LONGEST_WAIT_MS;
     pthread_mutex_unlock(&client->lock);
-    return goes_on;
+    if (is_due)
+        tick(client->tick_arg);
+    return left_ms < LONGEST_WAIT_MS ? (int)left_ms : LONGEST_WAIT_MS;
 }
 
 static void *run(void *arg)
 {
     struct rg_http_client *client = arg;
-    struct call *queue;
-    bool goes_on, is_tick_due;
     int running;
 
     pthread_setname_np(pthread_self(), "http-client");
     rg_rcu_thread_start();
-    do {
-        goes_on = take_queue(client, &queue, &is_tick_due);
-        while (queue != NULL) {
-            struct call *next = queue->next;
-            begin(client, queue);
-            queue = next;
-        }
-        if (goes_on && is_tick_due)
-            client->tick(client->tick_arg);
+    while (take_queue(client)) {
+        int wait_ms = run_tick(client);
         curl_multi_perform(client->multi, &running);
         finish_all_done(client);
-        if (goes_on)
-            curl_multi_poll(client->multi, NULL, 0, LONGEST_WAIT_MS, NULL);
-    } while (goes_on);
+        curl_multi_poll(client->multi, NULL, 0, wait_ms, NULL);
+    }
     cancel_all(client);
     rg_rcu_thread_stop();
     return NULL;
@@ -259,6 +267,7 @@ void rg_http_client_set_tick(struct rg_http_client *client, uint64_t interval_ms
     client->tick_arg = arg;
     client->tick = fn;
     pthread_mutex_unlock(&client->lock);
+    curl_multi_wakeup(client->multi);
 }
 
 void rg_http_client_free(struct rg_http_client **clientp)
@@ -277,11 +286,23 @@ void rg_http_client_free(struct rg_http_client **clientp)
     rg_free(client);
 }
 
+/* A line end would make one field two; libcurl does not look. */
+static bool is_field_value(struct rg_str value)
+{
+    for (size_t i = 0; i < value.n; i++) {
+        if ((unsigned char)value.p[i] < 0x20 && value.p[i] != '\t')
+            return false;
+    }
+    return true;
+}
+
 int rg_http_client_send(struct rg_http_client *client, const struct rg_http_client_request *request,
                         rg_http_client_fn *fn, void *arg, struct rg_why *why)
 {
     if (!rg_http_client_is_url(rg_str_c(request->url)))
         return rg_why_set(why, RG_EINVAL, "", "not an http or https URL");
+    if (!is_field_value(request->content_type) || !is_field_value(request->authorization))
+        return rg_why_set(why, RG_EINVAL, "", "a field's value has a control byte");
 
     struct call *call = rg_zalloc(sizeof(*call));
     call->easy = curl_easy_init();

@@ -59,7 +59,8 @@ void rg_http_client_free(struct rg_http_client **clientp);
 
 /*
  * Sends a request (everything in it is copied); fn is called exactly once, later. RG_EFULL, without
- * a call, if too many are under way; RG_EINVAL with why for what is no http or https URL.
+ * a call, if too many are under way; RG_EINVAL with why for what is no http or https URL, and for a
+ * field's value with a control byte in it.
  */
 int rg_http_client_send(struct rg_http_client *client, const struct rg_http_client_request *request,
                         rg_http_client_fn *fn, void *arg, struct rg_why *why);

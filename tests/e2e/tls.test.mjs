@@ -11,13 +11,13 @@ import { randomBytes } from 'node:crypto';
 import { copyFile, mkdir, rm, writeFile } from 'node:fs/promises';
 import net from 'node:net';
 import { join } from 'node:path';
-import { after, before, describe, it } from 'node:test';
+import { describe, it } from 'node:test';
 import tls from 'node:tls';
 import { FIXTURE, ev, publish, subscribe } from '../support/events.mjs';
 import { Gateway, Run, V1, runToEnd, suiteGateway, testGateway } from '../support/gateway.mjs';
 import { RawConnection, exchange, request } from '../support/http.mjs';
 import {
-  httpsVariables, makeCertificate, opensslClient, testDirectory,
+  httpsVariables, makeCertificate, opensslClient, suiteCertificate, testDirectory,
 } from '../support/certificates.mjs';
 import { LongPollClient } from '../support/longpoll.mjs';
 import { freePorts, isListening } from '../support/ports.mjs';
@@ -33,18 +33,6 @@ async function assertFails(env, names, options = {}) {
   assert.deepEqual(lines.map((line) => line.split(': ')[2]).sort(), [...names].sort(), stderr);
   assert.doesNotMatch(stdout, /port: http/);
   return stderr;
-}
-
-/** A directory for the enclosing suite with a certificate in it: { directory, made }. */
-function suiteCertificate(options) {
-  const suite = {};
-  const ends = [];
-  before(async () => {
-    suite.directory = await testDirectory({ after: (end) => ends.push(end) });
-    suite.made = await makeCertificate(suite.directory, options);
-  });
-  after(() => Promise.all(ends.map((end) => end())));
-  return suite;
 }
 
 /** A gateway with a certificate of its own: { gateway, secure, directory, made }. */
@@ -147,7 +135,8 @@ describe('variables', () => {
 
   it('tls: check tells about the certificate and warns before it ends', async (t) => {
     const soon = await makeCertificate(await testDirectory(t), { days: 3 });
-    const check = (made) => runToEnd(['check'], { env: httpsVariables(made) });
+    const check = (made) => runToEnd(
+      ['check'], { env: { ...FIXTURE, ...httpsVariables(made) } });
     const fine = await check(suite.made);
     assert.equal(fine.code, 0, fine.stderr);
     assert.ok(fine.stdout.includes(suite.made.cert) && fine.stdout.includes(suite.made.fingerprint));

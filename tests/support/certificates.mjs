@@ -4,6 +4,7 @@ import { X509Certificate } from 'node:crypto';
 import { mkdtemp, readFile, rename, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { after, before } from 'node:test';
 import { promisify } from 'node:util';
 
 const run = promisify(execFile);
@@ -35,6 +36,18 @@ export async function makeCertificate(directory, { days = 30, pass, traditional 
   const pem = await readFile(path('cert.pem'), 'utf8');
   const fingerprint = new X509Certificate(pem).fingerprint256.replaceAll(':', '').toLowerCase();
   return { cert: path('cert.pem'), key: path('key.pem'), pem, fingerprint };
+}
+
+/** A directory for the enclosing suite with a certificate in it: { directory, made }. */
+export function suiteCertificate(options) {
+  const suite = {};
+  const ends = [];
+  before(async () => {
+    suite.directory = await testDirectory({ after: (end) => ends.push(end) });
+    suite.made = await makeCertificate(suite.directory, options);
+  });
+  after(() => Promise.all(ends.map((end) => end())));
+  return suite;
 }
 
 /** The variables that make a gateway use it. */

@@ -178,16 +178,12 @@ export class Gateway {
     }
   }
 
-  /** The same gateway through its HTTPS ports. */
-  get secure() {
-    return Object.assign(Object.create(this),
-      { scheme: 'https', port: this.httpsPort, internalPort: this.internalHttpsPort });
-  }
-
   /** The same gateway for clients that use TLS, with these options of node:tls. */
   overTls(options = {}) {
     const tls = { ALPNProtocols: ['http/1.1'], rejectUnauthorized: 'ca' in options, ...options };
-    return Object.assign(Object.create(this), { scheme: 'https', port: this.httpsPort, tls });
+    return Object.assign(Object.create(this), {
+      scheme: 'https', port: this.httpsPort, internalPort: this.internalHttpsPort, tls,
+    });
   }
 
   get(path, headers) {
@@ -199,7 +195,7 @@ export class Gateway {
   }
 
   internal(path, options = {}) {
-    return request({ scheme: this.scheme, port: this.internalPort, path, ...options });
+    return request({ scheme: this.scheme, port: this.internalPort, tls: this.tls, path, ...options });
   }
 
   /** kind is http or ws; through the HTTPS ports it is https or wss. */

@@ -13,12 +13,11 @@ export function send(scheme, options, onResponse) {
 }
 
 /**
- * One request on a connection of its own, from localAddress if that is given;
- * tls are options of node:tls.
- * Returns { status, headers, text, json() }.
+ * One request on a connection of its own, from localAddress if that is given; over TLS with tls,
+ * options of node:tls. Returns { status, headers, text, json() }.
  */
-export function request({ scheme = 'http', host = '127.0.0.1', port, method = 'GET', path = '/',
-  headers = {}, body, setHost = true, localAddress, tls }, ms) {
+export function request({ tls, scheme = tls ? 'https' : 'http', host = '127.0.0.1', port,
+  method = 'GET', path = '/', headers = {}, body, setHost = true, localAddress }, ms) {
   const answer = new Promise((resolve, reject) => {
     const req = send(
       scheme, { host, port, method, path, headers, setHost, localAddress, ...tls }, (res) => {
