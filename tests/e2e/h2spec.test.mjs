@@ -14,10 +14,10 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
-import { after, before, describe, it } from 'node:test';
-import { Gateway, V1, testGateway } from '../support/gateway.mjs';
+import { describe, it } from 'node:test';
+import { httpsVariables, suiteCertificate } from '../support/certificates.mjs';
+import { V1, suiteGateway, testGateway } from '../support/gateway.mjs';
 import { RawConnection } from '../support/http.mjs';
-import { selfSigned } from '../support/tls.mjs';
 
 const run = promisify(execFile);
 const VERSION = 'v2.2.1+incompatible';
@@ -64,13 +64,10 @@ async function h2spec(port, ...options) {
 }
 
 describe('conformance to HTTP/2', { skip, timeout: 300_000 }, () => {
-  let certificate;
-
-  before(async () => { certificate = await selfSigned(); });
-  after(() => certificate?.release());
+  const certificate = suiteCertificate();
 
   it('h2spec: over TLS every case passes', async (t) => {
-    const gateway = await testGateway(t, { env: certificate.env });
+    const gateway = await testGateway(t, { env: httpsVariables(certificate.made) });
     const { failed, skipped } = await h2spec(gateway.httpsPort, '--tls', '--insecure');
     assert.deepEqual({ failed, skipped }, { failed: [], skipped: [] });
     assert.equal((await gateway.get('/_rig/health')).text, 'OK');
@@ -84,29 +81,20 @@ describe('conformance to HTTP/2', { skip, timeout: 300_000 }, () => {
 });
 
 describe('a false preface', () => {
-  let certificate;
-  let gateway;
+  const certificate = suiteCertificate();
+  const suite = suiteGateway(() => ({ env: httpsVariables(certificate.made) }));
   const PREFACE = 'INVALID CONNECTION PREFACE\r\n\r\n';
 
-  before(async () => {
-    certificate = await selfSigned();
-    gateway = await Gateway.start({ env: certificate.env });
-  });
-  after(async () => {
-    await gateway?.stop();
-    await certificate?.release();
-  });
-
   it('http2: without TLS it is answered in HTTP/1.1, and the connection closed', async (t) => {
-    const connection = await RawConnection.open(gateway.port);
+    const connection = await RawConnection.open(suite.gateway.port);
     t.after(() => connection.close());
     assert.equal((await connection.write(PREFACE).response()).status, 400);
     await connection.closed();
   });
 
   it('http2: where HTTP/2 was agreed on it is answered by GOAWAY, and the connection closed', async (t) => {
-    const connection = await RawConnection.open(gateway.httpsPort,
-      { tls: { rejectUnauthorized: false, ALPNProtocols: ['h2'] } });
+    const connection = await RawConnection.open(suite.gateway.httpsPort,
+      { tls: { ca: certificate.made.pem, ALPNProtocols: ['h2'] } });
     t.after(() => connection.close());
     connection.write(PREFACE);
     // SETTINGS, WINDOW_UPDATE and the rest, up to GOAWAY with PROTOCOL_ERROR.

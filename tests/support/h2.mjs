@@ -56,11 +56,11 @@ export class H2Client {
   #goaway = deferred();
   #closed = deferred();
 
-  /** Connects to gateway, or to its TLS port if that is gateway.secure. */
+  /** Connects; options are those of node:http2. The connection ends with t. */
   static async open(t, gateway, options = {}) {
     const client = new H2Client();
     client.gateway = gateway;
-    client.session = http2.connect(gateway.url(''), { rejectUnauthorized: false, ...options });
+    client.session = http2.connect(gateway.url(''), options);
     client.session.on('error', () => {});
     client.session.on('goaway', (code) => client.#goaway.resolve(code));
     client.session.on('close', () => client.#closed.resolve());

@@ -1,4 +1,4 @@
-// HTTP/2: many clients on one connection.
+// Many clients on one HTTP/2 connection, with prior knowledge (http2.test.mjs has TLS).
 //
 // - Whatever works over HTTP/1.1 works there: event streams, WebSockets, long-polling, requests.
 // - An event for many clients of one connection leaves in one piece.
