@@ -22,6 +22,8 @@
 #define LINGER_MS        2000
 #define LINGER_MAX_BYTES ((size_t)256 * 1024)
 #define CONN_WINDOW      (1024 * 1024)
+#define MIN_SPARE        4096
+#define MAX_UNFLUSHED    ((size_t)4 * 1024 * 1024) /* of all connections of a server */
 #define GOAWAY_SIZE      17
 
 /*
@@ -82,6 +84,7 @@ static void conn_close(struct rg_h2_conn *c)
         return;
     }
     end_session(c);
+    c->server->h2_unflushed -= c->unflushed;
     rg_stream_close(&c->socket);
     rg_reactor_cancel_timer(c->reactor, &c->timer);
     rg_reactor_cancel_late(&c->late);
@@ -183,11 +186,43 @@ void rg_h2_cancel_due(struct rg_h2_stream *s)
     s->is_due = false;
 }
 
+/*
+ * Memory for output goes from connection to connection: an event for thousands of them would
+ * otherwise have the allocator take large pieces apart and join them again for each.
+ */
+static void take_spare(struct rg_h2_conn *c)
+{
+    struct rg_http_server *server = c->server;
+
+    if (c->out.p == NULL && server->h2_spare_n > 0)
+        c->out = server->h2_spare[--server->h2_spare_n];
+}
+
+static void give_spare(struct rg_h2_conn *c)
+{
+    struct rg_http_server *server = c->server;
+
+    if (c->out.cap < MIN_SPARE || server->h2_spare_n == RG_H2_MAX_SPARE) {
+        rg_buf_done(&c->out);
+        return;
+    }
+    rg_buf_clear(&c->out);
+    server->h2_spare[server->h2_spare_n++] = c->out;
+    c->out = (struct rg_buf){0};
+}
+
+static void forget_unflushed(struct rg_h2_conn *c)
+{
+    c->server->h2_unflushed -= c->unflushed;
+    c->unflushed = 0;
+}
+
 /* Writes what the socket takes; false if it takes no more for now. */
 static bool flush(struct rg_h2_conn *c)
 {
     size_t at = 0;
 
+    forget_unflushed(c);
     while (at < c->out.n && !c->is_broken) {
         long n = rg_stream_write(c->socket, c->out.p + at, c->out.n - at);
         if (n == UV_EAGAIN)
@@ -200,7 +235,7 @@ static bool flush(struct rg_h2_conn *c)
     if (at > 0)
         c->stuck_since_ms = 0;
     if (at == c->out.n) {
-        rg_buf_done(&c->out);
+        give_spare(c);
         return true;
     }
     rg_buf_consume(&c->out, at);
@@ -225,16 +260,47 @@ static bool fill(struct rg_h2_conn *c)
     return rg_h2_is_full(c);
 }
 
+static const struct rg_http_link_ops link_ops;
+
+/* Writes for all connections what they keep for the end of the turn. */
+static void flush_all(struct rg_http_server *server)
+{
+    for (struct rg_http_link *link = server->links; link != NULL; link = link->next) {
+        struct rg_h2_conn *c = RG_CONTAINER_OF(link, struct rg_h2_conn, link);
+        if (link->ops != &link_ops || c->unflushed == 0)
+            continue;
+        if (c->stuck_since_ms == 0)
+            flush(c);
+        else
+            forget_unflushed(c);
+    }
+}
+
 void rg_h2_pump(struct rg_h2_conn *c)
 {
-    /* What is much does not wait for the end of the turn: for all connections it would be too much.
-     */
+    struct rg_http_server *server = c->server;
+    size_t before = c->out.n;
+
+    rg_h2_run_late(c);
+    if (c->socket == NULL)
+        return;
+    take_spare(c);
     while (fill(c)) {
         c->is_full = true;
-        if (c->socket == NULL || c->stuck_since_ms != 0 || !flush(c))
+        if (c->stuck_since_ms != 0 || !flush(c))
             break;
+        take_spare(c);
+        before = 0;
     }
-    rg_h2_run_late(c);
+    if (c->out.n == 0)
+        give_spare(c);
+    if (c->out.n <= before)
+        return;
+    c->unflushed += c->out.n - before;
+    server->h2_unflushed += c->out.n - before;
+    /* An event for everybody: the first need not wait for the last, nor memory hold it for all. */
+    if (server->h2_unflushed >= MAX_UNFLUSHED)
+        flush_all(server);
 }
 
 /* ---- what there is to do at the end of a turn ---- */

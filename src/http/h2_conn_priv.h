@@ -113,6 +113,7 @@ struct rg_h2_conn {
     int32_t last_id;   /* the highest that the peer has opened */
     size_t held_bytes; /* heads and bodies of requests that are not complete */
 
+    size_t unflushed;           /* of out, in the server's sum */
     struct rg_buf out;          /* framed and unsent */
     struct rg_h2_source source; /* while a writer is on the stack */
     uint64_t stuck_since_ms;    /* the socket takes nothing; 0: it does */

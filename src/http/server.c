@@ -70,6 +70,8 @@ void rg_http_server_free(struct rg_http_server **serverp)
     rg_slots_done(&server->unanswered);
     rg_counters_free(&server->counters);
     rg_buf_done(&server->encoded);
+    for (size_t i = 0; i < server->h2_spare_n; i++)
+        rg_buf_done(&server->h2_spare[i]);
     rg_free(server);
 }
 

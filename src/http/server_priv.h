@@ -68,6 +68,8 @@ struct rg_exchange_ops {
                  struct rg_taken *ret);
 };
 
+#define RG_H2_MAX_SPARE 128
+
 struct rg_http_server {
     struct rg_reactor *reactor;
     const struct rg_http_settings *settings;
@@ -76,6 +78,9 @@ struct rg_http_server {
     size_t routes_n;
     struct rg_counters *counters;
     struct rg_http_link *links;
+    struct rg_buf h2_spare[RG_H2_MAX_SPARE]; /* memory for output, between two uses */
+    size_t h2_spare_n;
+    size_t h2_unflushed; /* bytes that connections of HTTP/2 keep for the end of the turn */
     bool is_draining;
 
     /* Unanswered exchanges by number, so that an answer from elsewhere can find its way. */

@@ -83,6 +83,8 @@ static void feed(struct rg_str bytes)
     fake.in = bytes;
     while (fake.in.n > 0 && !fake.is_closed && fake.stream.wants_read)
         fake.stream.events->on_readable(&fake.stream);
+    /* What it does not want to read now is lost on its way. */
+    fake.in.n = 0;
     turn();
 }
 

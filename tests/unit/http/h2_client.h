@@ -335,6 +335,7 @@ static inline void stage_close(void)
     rg_http_server_close_all(server);
     assert_int_equal(rg_http_server_connections(server), 0);
     assert_int_equal(count("rgate_http2_connections"), 0);
+    assert_int_equal(server->h2_unflushed, 0);
     assert_int_equal(reactor.wheel.pending, 0);
     rg_http_server_free(&server);
     rg_reactor_done(&reactor);

@@ -477,6 +477,48 @@ static void who_has_agreed_on_http2_is_not_answered_in_another_version(void **st
     fake_done();
 }
 
+#define MANY 90
+
+/* What waits to be read from a socket, at most 100000 bytes. */
+static ssize_t waiting(int fd)
+{
+    static char bytes[100000];
+
+    return recv(fd, bytes, sizeof(bytes), MSG_PEEK);
+}
+
+static void what_is_written_to_many_connections_does_not_wait_for_the_last(void **state)
+{
+    static const unsigned char windows[] = {0, 4, 0, 16, 0, 0}, more[] = {0, 16, 0, 0};
+    static const unsigned char take_block[] = {0x82, 0x86, 0x41, 0x01, 'h', 0x04,
+                                               0x05, '/',  't',  'a',  'k', 'e'};
+    struct peer peers[MANY];
+
+    (void)state;
+    for (size_t i = 0; i < MANY; i++) {
+        stage_connect(0);
+        begin_by_hand();
+        put_frame(NGHTTP2_SETTINGS, 0, 0, windows, sizeof(windows));
+        put_frame(NGHTTP2_WINDOW_UPDATE, 0, 0, more, sizeof(more));
+        put_frame(NGHTTP2_HEADERS, WHOLE, 1, take_block, sizeof(take_block));
+        peer_turn(&reactor);
+        hear_out();
+        peers[i] = client.peer;
+        client.peer.got = (struct rg_buf){0};
+    }
+    client.peer.fd = -1;
+    assert_int_equal(taken_n, MANY);
+    for (size_t i = 0; i < MANY; i++)
+        assert_int_equal(rg_stream_write(taken[i], big, 60000), 60000);
+    assert_true(waiting(peers[0].fd) > 60000);
+    assert_int_equal(waiting(peers[MANY - 1].fd), -1);
+    peer_turn(&reactor);
+    assert_true(waiting(peers[MANY - 1].fd) > 60000);
+    assert_int_equal(server->h2_unflushed, 0);
+    for (size_t i = 0; i < MANY; i++)
+        peer_close(&peers[i]);
+}
+
 /* ---- how it ends ---- */
 
 static void a_peer_that_closes_is_forgotten(void **state)
@@ -898,6 +940,7 @@ int main(void)
         BARE(requests_are_counted_by_the_peers_limit),
         BARE(what_many_streams_write_in_a_turn_is_one_write),
         BARE(a_long_turn_does_not_pile_up_memory),
+        BARE(what_is_written_to_many_connections_does_not_wait_for_the_last),
         BARE(a_socket_that_takes_nothing_stops_its_streams_and_reading),
         BARE(streams_take_turns_where_there_is_little_room),
         BARE(a_socket_that_takes_nothing_for_too_long_is_closed),
