@@ -519,6 +519,8 @@ enum rg_ce_mode rg_envelope_http_mode(struct rg_str content_type, bool has_ce_sp
         return RG_CE_UNSUPPORTED;
     if (rg_str_eq_nocase(type, RG_STR("application/cloudevents-batch")))
         return RG_CE_BATCH;
+    if (rg_str_eq_nocase(type, RG_STR("application/cloudevents-batch+json")))
+        return RG_CE_JSON_BATCH;
     if (rg_str_eq_nocase(type, RG_STR("application/json")) && !has_ce_specversion)
         return RG_CE_STRUCTURED;
     return RG_CE_BINARY;

@@ -81,6 +81,7 @@ enum rg_ce_mode {
     RG_CE_STRUCTURED,
     RG_CE_BINARY,
     RG_CE_BATCH,       /* application/cloudevents-batch: not supported */
+    RG_CE_JSON_BATCH,  /* HTTP: application/cloudevents-batch+json, an array of structured events */
     RG_CE_UNSUPPORTED, /* application/cloudevents+<other> */
     RG_CE_NOT_A_TYPE   /* missing or not a media type */
 };

@@ -389,6 +389,49 @@ struct rg_json rg_json_member(struct rg_json object, struct rg_str name)
     return (struct rg_json){RG_JSON_NONE, {NULL, 0}};
 }
 
+static struct rg_json element(struct rg_json array, struct rg_str index)
+{
+    struct rg_json_cursor cursor = {0};
+    struct rg_json value;
+    struct rg_str none;
+    uint64_t i;
+
+    if ((index.n > 1 && index.p[0] == '0') || rg_str_to_u64(index, UINT32_MAX, &i) < 0)
+        return (struct rg_json){RG_JSON_NONE, {NULL, 0}};
+    while (rg_json_next(array, &cursor, &none, &value)) {
+        if (i-- == 0)
+            return value;
+    }
+    return (struct rg_json){RG_JSON_NONE, {NULL, 0}};
+}
+
+/* Appends a step of a pointer with ~1 and ~0 turned back (RFC 6901 section 4). */
+static struct rg_str read_step(struct rg_str step, struct rg_buf *scratch)
+{
+    if (step.n == 0 || memchr(step.p, '~', step.n) == NULL)
+        return step;
+    rg_buf_clear(scratch);
+    for (size_t i = 0; i < step.n; i++) {
+        bool is_escape = step.p[i] == '~' && i + 1 < step.n;
+        rg_buf_add_char(scratch, !is_escape ? step.p[i] : step.p[++i] == '1' ? '/' : '~');
+    }
+    return rg_buf_str(scratch);
+}
+
+struct rg_json rg_json_at(struct rg_json root, struct rg_str pointer)
+{
+    struct rg_buf scratch = {0};
+    struct rg_json value = root;
+
+    rg_str_split(&pointer, '/');
+    while (pointer.p != NULL && value.kind != RG_JSON_NONE) {
+        struct rg_str step = read_step(rg_str_split(&pointer, '/'), &scratch);
+        value = value.kind == RG_JSON_ARRAY ? element(value, step) : rg_json_member(value, step);
+    }
+    rg_buf_done(&scratch);
+    return value;
+}
+
 /* -- strings --------------------------------------------------------------- */
 
 static uint32_t hex4(const char *p)

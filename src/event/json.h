@@ -64,6 +64,12 @@ bool rg_json_key_eq(struct rg_str raw, struct rg_str plain);
 struct rg_json rg_json_member(struct rg_json object, struct rg_str name);
 
 /*
+ * What a JSON pointer (RFC 6901) leads to from root; kind RG_JSON_NONE if it leads nowhere. pointer
+ * is empty or starts with '/'. Of duplicate names the first one counts.
+ */
+struct rg_json rg_json_at(struct rg_json root, struct rg_str pointer);
+
+/*
  * Appends the content of a string value, unescaped. A lone surrogate escape becomes
  * U+FFFD. value.kind must be RG_JSON_STRING.
  */

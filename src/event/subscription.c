@@ -4,6 +4,7 @@
 #include <stdlib.h>
 
 #include "base/alloc.h"
+#include "event/fingerprint.h"
 
 /* One list being read. */
 struct reading {
@@ -321,6 +322,79 @@ int rg_subscription_parse(const struct rg_extractors *extractors, struct rg_str 
             return rg_why_set(why, RG_EINVAL, "", "field \"subscriptions\" is not present");
     }
     return read_list(extractors, value, root, max_subscriptions, ret, why);
+}
+
+void rg_subscription_set_prepend(struct rg_subscription_set *set,
+                                 struct rg_subscription_set **firstp)
+{
+    struct rg_subscription_set *first = *firstp;
+    size_t n = set->keys_n + first->keys_n;
+
+    if (first->keys_n > 0) {
+        set->keys = rg_realloc_array(set->keys, n, sizeof(set->keys[0]));
+        memcpy(set->keys + set->keys_n, first->keys, first->keys_n * sizeof(set->keys[0]));
+        set->keys_n = n;
+        settle_keys(set);
+    }
+    if (first->subscriptions_n > 0) {
+        /* The closing bracket of the one becomes the comma before the other. */
+        first->echo.n--;
+        if (set->subscriptions_n > 0)
+            rg_buf_add_char(&first->echo, ',');
+        rg_buf_add(&first->echo, set->echo.p + 1, set->echo.n - 1);
+        rg_buf_done(&set->echo);
+        set->echo = first->echo;
+        first->echo = (struct rg_buf){0};
+        set->subscriptions_n += first->subscriptions_n;
+    }
+    rg_subscription_set_free(firstp);
+}
+
+/* Fingerprints that were seen: an open-addressed table at most half full. */
+struct seen {
+    struct rg_hash128 *at; /* w[0] == 0: free */
+    size_t mask;
+};
+
+/* True if h was there already; it is afterwards. */
+static bool see(struct seen *seen, struct rg_hash128 h)
+{
+    size_t i;
+
+    h.w[0] |= 1;
+    for (i = h.w[1] & seen->mask; seen->at[i].w[0] != 0; i = (i + 1) & seen->mask) {
+        if (seen->at[i].w[0] == h.w[0] && seen->at[i].w[1] == h.w[1])
+            return true;
+    }
+    seen->at[i] = h;
+    return false;
+}
+
+void rg_subscription_set_unique(struct rg_subscription_set *set)
+{
+    struct rg_json list = {RG_JSON_ARRAY, rg_buf_str(&set->echo)};
+    struct rg_json_cursor cursor = {0};
+    struct rg_buf echo = {0};
+    struct rg_json subscription;
+    struct seen seen = {0};
+    struct rg_str none;
+
+    if (set->subscriptions_n < 2)
+        return;
+    while (seen.mask < 2 * set->subscriptions_n)
+        seen.mask = 2 * seen.mask + 1;
+    seen.at = rg_zalloc((seen.mask + 1) * sizeof(seen.at[0]));
+    set->subscriptions_n = 0;
+    while (rg_json_next(list, &cursor, &none, &subscription)) {
+        if (see(&seen, rg_fingerprint_of_json(subscription)))
+            continue;
+        rg_buf_add_char(&echo, set->subscriptions_n++ > 0 ? ',' : '[');
+        rg_buf_add_str(&echo, subscription.text);
+    }
+    rg_buf_add_char(&echo, ']');
+    rg_free(seen.at);
+    rg_buf_done(&set->echo);
+    set->echo = echo;
 }
 
 struct rg_subscription_set *rg_subscription_set_empty(void)

@@ -5,7 +5,7 @@
  * the extractors do not know, and those with value null, do not restrict; a
  * constraint with an array or object as value never matches.
  *
- * Thread: any. A subscription set is immutable once parsed and may be handed to
+ * Thread: any. A subscription set is immutable once it was made and may be handed to
  * another thread; it has one owner.
  */
 #pragma once
@@ -43,6 +43,18 @@ int rg_subscription_parse(const struct rg_extractors *extractors, struct rg_str 
 int rg_subscription_read(const struct rg_extractors *extractors, struct rg_json list,
                          size_t max_subscriptions, struct rg_subscription_set **ret,
                          struct rg_why *why);
+
+/*
+ * Puts the subscriptions of *firstp, which is freed, before those of set. A limit is not looked at.
+ */
+void rg_subscription_set_prepend(struct rg_subscription_set *set,
+                                 struct rg_subscription_set **firstp);
+
+/*
+ * Drops subscriptions that were listed before (4.4): the same event type and constraints, maybe
+ * spelled differently (white space, order of fields, escapes).
+ */
+void rg_subscription_set_unique(struct rg_subscription_set *set);
 
 /* The empty set, owned by the caller. */
 struct rg_subscription_set *rg_subscription_set_empty(void);

@@ -85,6 +85,7 @@ int rg_decode_record(const struct rg_record_header *headers, size_t headers_n, s
     case RG_CE_STRUCTURED:
         return structured(value, ret, why);
     case RG_CE_BATCH:
+    case RG_CE_JSON_BATCH:
         return rg_why_set(why, RG_EINVAL, "", "batches of events are not supported");
     case RG_CE_UNSUPPORTED:
         return rg_why_set(why, RG_EINVAL, "", "content type \"%.*s\" is not supported",

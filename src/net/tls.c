@@ -78,17 +78,26 @@ void rg_tls_expose(struct rg_buf *out)
 
 /* ---- OpenSSL's settings ---- */
 
+static atomic_bool is_h2_offered = true;
+
+void rg_tls_offer_h2(bool is_offered)
+{
+    atomic_store(&is_h2_offered, is_offered);
+}
+
 /* RFC 7301: of what the client offers, what we like best; nothing in common ends the handshake. */
 static int choose_protocol(SSL *ssl, const unsigned char **out, unsigned char *out_n,
                            const unsigned char *in, unsigned in_n, void *arg)
 {
-    static const unsigned char ours[] = "\x02h2\x08http/1.1";
+    static const unsigned char both[] = "\x02h2\x08http/1.1", h1[] = "\x08http/1.1";
+    bool has_both = atomic_load(&is_h2_offered);
+    const unsigned char *ours = has_both ? both : h1;
+    unsigned ours_n = has_both ? sizeof(both) - 1 : sizeof(h1) - 1;
     unsigned char *chosen = NULL;
 
     (void)ssl;
     (void)arg;
-    if (SSL_select_next_proto(&chosen, out_n, ours, sizeof(ours) - 1, in, in_n) !=
-        OPENSSL_NPN_NEGOTIATED)
+    if (SSL_select_next_proto(&chosen, out_n, ours, ours_n, in, in_n) != OPENSSL_NPN_NEGOTIATED)
         return SSL_TLSEXT_ERR_ALERT_FATAL;
     *out = chosen;
     return SSL_TLSEXT_ERR_OK;

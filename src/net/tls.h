@@ -36,6 +36,10 @@ struct rg_tls *rg_tls_new(const struct rg_tls_settings *settings, struct rg_why 
  */
 struct rg_tls *rg_tls_new_self_signed(struct rg_why *why);
 
+/* Whether clients of this process are offered HTTP/2 by ALPN (RFC 7301); they are unless told so.
+ */
+void rg_tls_offer_h2(bool is_offered);
+
 /* Streams that are open live on. */
 void rg_tls_free(struct rg_tls **tlsp);
 

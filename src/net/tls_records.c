@@ -13,6 +13,8 @@
 #include <pthread.h>
 #include <string.h>
 
+#include "base/alloc.h"
+
 #define TAG             16
 #define MAX_EXPANSION   256 /* of a record beyond its text: what TLS 1.3 allows */
 #define SALT            4   /* of TLS 1.2 with GCM: the part of the nonce that is not sent */
@@ -42,14 +44,22 @@ static const struct rg_tls_suite suites[] = {
 };
 #define SUITES (sizeof(suites) / sizeof(suites[0]))
 
-/* ---- one cipher context per thread, which takes the key of each record ---- */
+/* ---- cipher contexts of a thread, one for each suite, which take the key of each record ---- */
 
 static EVP_CIPHER *ciphers[SUITES]; /* set once */
-static pthread_key_t context_key;
+static pthread_key_t contexts_key;
 
-static void free_context(void *context)
+struct contexts {
+    EVP_CIPHER_CTX *of[SUITES];
+};
+
+static void free_contexts(void *p)
 {
-    EVP_CIPHER_CTX_free(context);
+    struct contexts *contexts = p;
+
+    for (size_t i = 0; i < SUITES; i++)
+        EVP_CIPHER_CTX_free(contexts->of[i]);
+    rg_free(contexts);
 }
 
 static void prepare_ciphers(void)
@@ -58,23 +68,31 @@ static void prepare_ciphers(void)
         ciphers[i] = EVP_CIPHER_fetch(NULL, suites[i].name, NULL);
         rg_assert(ciphers[i] != NULL);
     }
-    rg_assert(pthread_key_create(&context_key, free_context) == 0);
+    rg_assert(pthread_key_create(&contexts_key, free_contexts) == 0);
 }
 
-static EVP_CIPHER_CTX *context_of_thread(void)
+/* The cipher is set once and never again: that would cost more than a short record does. */
+static struct contexts *contexts_new(void)
 {
-    EVP_CIPHER_CTX *context = pthread_getspecific(context_key);
+    struct contexts *contexts = rg_zalloc(sizeof(*contexts));
 
-    if (context == NULL) {
-        context = EVP_CIPHER_CTX_new();
-        rg_assert(context != NULL && pthread_setspecific(context_key, context) == 0);
+    for (size_t i = 0; i < SUITES; i++) {
+        contexts->of[i] = EVP_CIPHER_CTX_new();
+        rg_assert(contexts->of[i] != NULL);
+        rg_assert(EVP_EncryptInit_ex(contexts->of[i], ciphers[i], NULL, NULL, NULL) == 1);
     }
-    return context;
+    return contexts;
 }
 
-static const EVP_CIPHER *cipher_of(const struct rg_tls_suite *suite)
+static EVP_CIPHER_CTX *context_for(const struct rg_tls_suite *suite)
 {
-    return ciphers[suite - suites];
+    struct contexts *contexts = pthread_getspecific(contexts_key);
+
+    if (contexts == NULL) {
+        contexts = contexts_new();
+        rg_assert(pthread_setspecific(contexts_key, contexts) == 0);
+    }
+    return contexts->of[suite - suites];
 }
 
 /* ---- keys ---- */
@@ -291,12 +309,11 @@ static void encrypt(const struct rg_tls_records *records, const unsigned char *n
                     const unsigned char *extra, int extra_n, int type, const char *p, size_t n,
                     unsigned char *out)
 {
-    EVP_CIPHER_CTX *context = context_of_thread();
+    EVP_CIPHER_CTX *context = context_for(records->suite);
     const unsigned char inner_type = (unsigned char)type;
     int took = 0, inner = 0, rest = 0;
 
-    rg_assert(
-        EVP_EncryptInit_ex(context, cipher_of(records->suite), NULL, records->out.key, nonce) == 1);
+    rg_assert(EVP_EncryptInit_ex(context, NULL, NULL, records->out.key, nonce) == 1);
     rg_assert(EVP_EncryptUpdate(context, NULL, &took, extra, extra_n) == 1);
     took = 0;
     if (n > 0)
@@ -363,11 +380,10 @@ int rg_tls_records_length(const char *p, size_t n)
 static bool decrypt(const struct rg_tls_records *records, const unsigned char *nonce,
                     const unsigned char *extra, int extra_n, unsigned char *p, size_t n)
 {
-    EVP_CIPHER_CTX *context = context_of_thread();
+    EVP_CIPHER_CTX *context = context_for(records->suite);
     int took = 0, rest = 0;
 
-    rg_assert(
-        EVP_DecryptInit_ex(context, cipher_of(records->suite), NULL, records->in.key, nonce) == 1);
+    rg_assert(EVP_DecryptInit_ex(context, NULL, NULL, records->in.key, nonce) == 1);
     rg_assert(EVP_DecryptUpdate(context, NULL, &took, extra, extra_n) == 1);
     took = 0;
     if (n > 0 && EVP_DecryptUpdate(context, p, &took, p, (int)n) != 1)

@@ -1,20 +1,15 @@
 #include "ops/admin.h"
 
-#include "http/trace.h"
+#include "ops/reply.h"
 
 #define MAX_BODY 8000000 /* management-api.md 1.1 */
 
 void rg_admin_not_found(void *arg, struct rg_exchange *exchange)
 {
-    struct rg_response response = {.status = 404,
-                                   .body = RG_STR("{\"errors\":{\"detail\":\"Not found\"}}")};
-    struct rg_trace trace;
+    struct rg_response response = {.status = 404};
 
     (void)arg;
-    rg_trace_begin(rg_exchange_request(exchange), &trace);
-    rg_response_add(&response, RG_STR("content-type"), RG_STR("application/json; charset=utf-8"));
-    rg_trace_add(&trace, &response);
-    rg_exchange_respond(exchange, &response);
+    rg_reply_problem(exchange, &response, "Not found");
 }
 
 void rg_admin_routes(struct rg_health *health, struct rg_metrics *metrics,

@@ -5,6 +5,10 @@
 struct rg_answer rg_answer_begin(const struct rg_push *push, const struct rg_request *req)
 {
     struct rg_answer answer = {.push = push, .is_cors = true};
+
+    /* Without it a page of another origin cannot send the cookie; with "*" browsers refuse it. */
+    answer.allows_credentials =
+        push->settings.jwt_cookie != NULL && !rg_str_eq(rg_str_c(push->settings.cors), RG_STR("*"));
     rg_trace_begin(req, &answer.trace);
     return answer;
 }
@@ -14,6 +18,14 @@ void rg_answer_add(struct rg_answer *answer, struct rg_str name, struct rg_str v
     rg_assert(answer->extra_n < RG_COUNT_OF(answer->extra));
     answer->extra[answer->extra_n++] = (struct rg_http_field){name, value};
     answer->has_cache_control |= rg_str_eq(name, RG_STR("cache-control"));
+}
+
+void rg_answer_add_cors(const struct rg_answer *answer, struct rg_response *response)
+{
+    rg_response_add(response, RG_STR("access-control-allow-origin"),
+                    rg_str_c(answer->push->settings.cors));
+    if (answer->allows_credentials)
+        rg_response_add(response, RG_STR("access-control-allow-credentials"), RG_STR("true"));
 }
 
 static void send_answer(struct rg_answer *answer, struct rg_exchange *exchange, int status,
@@ -27,10 +39,7 @@ static void send_answer(struct rg_answer *answer, struct rg_exchange *exchange, 
         rg_response_add(&response, RG_STR("cache-control"),
                         RG_STR("max-age=0, private, must-revalidate"));
     if (answer->is_cors)
-        rg_response_add(&response, RG_STR("access-control-allow-origin"),
-                        rg_str_c(answer->push->settings.cors));
-    if (answer->allows_credentials)
-        rg_response_add(&response, RG_STR("access-control-allow-credentials"), RG_STR("true"));
+        rg_answer_add_cors(answer, &response);
     for (size_t i = 0; i < answer->extra_n; i++)
         rg_response_add(&response, answer->extra[i].name, answer->extra[i].value);
     rg_trace_add(&answer->trace, &response);

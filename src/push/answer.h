@@ -15,9 +15,9 @@
 struct rg_answer {
     const struct rg_push *push;
     struct rg_trace trace;
-    bool is_cors; /* send access-control-allow-origin (default) */
-    bool allows_credentials;
-    bool has_cache_control; /* one was added; otherwise the default is */
+    bool is_cors;            /* send what CORS asks for (default) */
+    bool allows_credentials; /* among it: a page may send cookies */
+    bool has_cache_control;  /* one was added; otherwise the default is */
     struct rg_http_field extra[8];
     size_t extra_n;
 };
@@ -27,6 +27,9 @@ struct rg_answer rg_answer_begin(const struct rg_push *push, const struct rg_req
 
 /* Adds a field; name and value are borrowed until the answer is sent. */
 void rg_answer_add(struct rg_answer *answer, struct rg_str name, struct rg_str value);
+
+/* Adds what CORS asks for to a response that is made elsewhere (the head of a stream). */
+void rg_answer_add_cors(const struct rg_answer *answer, struct rg_response *response);
 
 /* Send: plain text; JSON; 204 and the like; the answer to a preflight. */
 void rg_answer_text(struct rg_answer *answer, struct rg_exchange *exchange, int status,

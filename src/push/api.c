@@ -1,12 +1,14 @@
 #include "push/api.h"
 
 #include "push/answer.h"
+#include "push/issue.h"
 #include "push/longpoll.h"
 #include "push/sse.h"
 #include "push/subscribe.h"
 #include "push/ws.h"
 
 #define MAX_SUBSCRIPTIONS_BODY ((size_t)4 * 1024 * 1024)
+#define MAX_TICKET_BODY        1024 /* is not looked at */
 
 void rg_api_not_found(void *arg, struct rg_exchange *exchange)
 {
@@ -32,13 +34,16 @@ void rg_api_routes(struct rg_hub *hub, struct rg_publish_endpoint *endpoint,
                    struct rg_route rows[RG_API_ROUTES])
 {
     const unsigned get = RG_METHOD_BIT(RG_GET);
+    const unsigned post = RG_METHOD_BIT(RG_POST);
     const unsigned options = RG_METHOD_BIT(RG_OPTIONS);
     struct rg_push *push = hub->push;
     size_t n = 0;
 
-    *endpoint = (struct rg_publish_endpoint){push, hub->dispatcher, true};
-    rows[n++] = (struct rg_route){RG_METHOD_BIT(RG_POST) | options, "/_rig/v1/events",
-                                  rg_publish_handle, endpoint, push->settings.max_event_bytes};
+    *endpoint = (struct rg_publish_endpoint){push, hub->dispatcher, true, hub};
+    rows[n++] = (struct rg_route){post | options, "/_rig/v1/events", rg_publish_handle, endpoint,
+                                  push->settings.max_event_bytes};
+    rows[n++] = (struct rg_route){post | options, "/_rig/v1/tickets", rg_issue_handle, hub,
+                                  MAX_TICKET_BODY};
     rows[n++] = (struct rg_route){RG_METHODS_ALL, "/_rig/v1/connection/sse", rg_sse_handle, hub, 0};
     rows[n++] = (struct rg_route){get, "/_rig/v1/connection/ws", rg_ws_handle, hub, 0};
     rows[n++] = (struct rg_route){get | options, "/_rig/v1/connection/longpolling",

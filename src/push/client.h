@@ -52,6 +52,19 @@ enum rg_end {
     RG_ENDS
 };
 
+/* Why a client is not let in; each but the first is a label of rgate_refused_connects_total. */
+enum rg_refusal {
+    RG_ADMITTED,
+    RG_REFUSED_QUERY,         /* 400: the query string is malformed */
+    RG_REFUSED_ORIGIN,        /* 403: of a page whose origin is not in ORIGINS */
+    RG_REFUSED_TOKEN,         /* 400: its token or ticket is not valid */
+    RG_REFUSED_SUBSCRIPTIONS, /* 400: they are not acceptable */
+    RG_REFUSED_CHECK,         /* 400: SUBSCRIPTION_CHECK says no */
+    RG_REFUSED_LIMIT,         /* 429: there is no room; limits.h says which */
+    RG_REFUSED_DRAINING,      /* 503: the gateway stops before it was decided */
+    RG_REFUSALS
+};
+
 struct rg_client {
     struct rg_subscriber subscriber; /* in the hub's index */
     uint64_t last_event;             /* number of the last event it got: never twice */

@@ -1,5 +1,7 @@
 #include "push/dispatch.h"
 
+#include <stdio.h>
+
 #include "base/alloc.h"
 #include "base/rcu.h"
 #include "push/hub.h"
@@ -89,35 +91,136 @@ static int read_event(struct rg_dispatcher *d, struct rg_str text, enum rg_care 
     return seen == 2 ? rg_envelope_parse(d->projector, text, &d->scratch, envelope, why) : seen;
 }
 
-static size_t match(struct rg_dispatcher *d, struct rg_str type)
+/* Looks up who wants the event that was just read; *ret_reactors are all of them together. */
+static size_t match(struct rg_dispatcher *d, struct rg_str type, uint64_t *ret_reactors)
 {
-    return rg_interest_match(d->push->interest, type, rg_extractors_find(d->push->extractors, type),
-                             d->projector, &d->builder, d->matches);
+    size_t n =
+        rg_interest_match(d->push->interest, type, rg_extractors_find(d->push->extractors, type),
+                          d->projector, &d->builder, d->matches);
+
+    *ret_reactors = 0;
+    for (size_t i = 0; i < n; i++)
+        *ret_reactors |= d->matches[i].reactors;
+    return n;
+}
+
+/* Makes the event of the n matches that were just found and hands it to their reactors. */
+static void forward(struct rg_dispatcher *d, const struct rg_envelope *envelope,
+                    const struct rg_origin *origin, size_t n)
+{
+    struct rg_push *push = d->push;
+    struct rg_event *event = rg_event_new(envelope, origin, d->matches, n, push->hubs_n);
+
+    rg_series_add(rg_family_get(push->tally.forwarded, envelope->type, (struct rg_str){NULL, 0}),
+                  1);
+    hand_over(push, event);
+    rg_event_unref(&event);
 }
 
 int rg_dispatch(struct rg_dispatcher *d, struct rg_str text, enum rg_care care,
                 const struct rg_origin *origin, struct rg_envelope *ret, struct rg_why *why)
 {
-    struct rg_push *push = d->push;
     struct rg_envelope envelope;
-    uint64_t reactors = 0;
+    uint64_t reactors;
     int err = read_event(d, text, care, &envelope, why);
 
     if (err != 0)
         return err < 0 ? err : 0;
     if (ret != NULL)
         *ret = envelope;
-    size_t n = match(d, envelope.type);
+    size_t n = match(d, envelope.type, &reactors);
     if (n == 0)
         return 0;
-    for (size_t i = 0; i < n; i++)
-        reactors |= d->matches[i].reactors;
-    if (!all_have_room(push, reactors))
+    if (!all_have_room(d->push, reactors))
         return RG_EAGAIN;
+    forward(d, &envelope, origin, n);
+    return 0;
+}
 
-    struct rg_event *event = rg_event_new(&envelope, origin, d->matches, n, push->hubs_n);
-    rg_series_add(rg_family_get(push->tally.forwarded, envelope.type, (struct rg_str){NULL, 0}), 1);
-    hand_over(push, event);
-    rg_event_unref(&event);
+int rg_dispatch_check(struct rg_dispatcher *d, struct rg_str text, struct rg_why *why)
+{
+    struct rg_envelope envelope;
+
+    return rg_envelope_parse(d->projector, text, &d->scratch, &envelope, why);
+}
+
+/* ---- batches ---- */
+
+static int complain(struct rg_why *why, int err, size_t index, const struct rg_why *reason)
+{
+    char place[sizeof(reason->place)];
+
+    snprintf(place, sizeof(place), "index %zu%s%.64s", index, reason->place[0] != '\0' ? ", " : "",
+             reason->place);
+    return rg_why_set(why, err, place, "%s", reason->text);
+}
+
+static int read_array(struct rg_str text, struct rg_json *ret, struct rg_why *why)
+{
+    int err = rg_json_check(text, ret, why);
+
+    if (err == 0 && ret->kind != RG_JSON_ARRAY)
+        return rg_why_set(why, RG_EINVAL, "", "a batch must be an array of events");
+    return err;
+}
+
+/* Reads all events of a batch; *ret_reactors are all that want one of them. */
+static int read_batch(struct rg_dispatcher *d, struct rg_json batch, size_t *ret_n,
+                      uint64_t *ret_reactors, struct rg_why *why)
+{
+    struct rg_json_cursor cursor = {0};
+    struct rg_envelope envelope;
+    struct rg_why reason = {0};
+    uint64_t reactors;
+    struct rg_str none;
+    struct rg_json one;
+
+    *ret_n = 0;
+    *ret_reactors = 0;
+    for (; rg_json_next(batch, &cursor, &none, &one); ++*ret_n) {
+        if (*ret_n == RG_MAX_BATCH)
+            return rg_why_set(why, RG_EFULL, "", "a batch has at most %d events", RG_MAX_BATCH);
+        int err = rg_envelope_parse(d->projector, one.text, &d->scratch, &envelope, &reason);
+        if (err < 0)
+            return complain(why, err, *ret_n, &reason);
+        match(d, envelope.type, &reactors);
+        *ret_reactors |= reactors;
+    }
+    return 0;
+}
+
+int rg_dispatch_check_batch(struct rg_dispatcher *d, struct rg_str text, struct rg_why *why)
+{
+    struct rg_json batch;
+    uint64_t reactors;
+    size_t n;
+    int err = read_array(text, &batch, why);
+
+    return err < 0 ? err : read_batch(d, batch, &n, &reactors, why);
+}
+
+int rg_dispatch_batch(struct rg_dispatcher *d, struct rg_str text, const struct rg_origin *origin,
+                      size_t *ret_n, struct rg_why *why)
+{
+    struct rg_json_cursor cursor = {0};
+    struct rg_envelope envelope;
+    struct rg_json batch, one;
+    uint64_t reactors;
+    struct rg_str none;
+    int err = read_array(text, &batch, why);
+
+    if (err == 0)
+        err = read_batch(d, batch, ret_n, &reactors, why);
+    if (err < 0)
+        return err;
+    if (!all_have_room(d->push, reactors))
+        return RG_EAGAIN;
+    /* Read again rather than kept: an event's keys would take more room than its text. */
+    while (rg_json_next(batch, &cursor, &none, &one)) {
+        rg_assert(rg_envelope_parse(d->projector, one.text, &d->scratch, &envelope, NULL) == 0);
+        size_t n = match(d, envelope.type, &reactors);
+        if (n > 0)
+            forward(d, &envelope, origin, n);
+    }
     return 0;
 }

@@ -35,3 +35,24 @@ enum rg_care {
  */
 int rg_dispatch(struct rg_dispatcher *dispatcher, struct rg_str text, enum rg_care care,
                 const struct rg_origin *origin, struct rg_envelope *ret, struct rg_why *why);
+
+/*
+ * Says what rg_dispatch() would say about an event with RG_CHECK_ALL, and goes no further: for an
+ * event whose sender may not be allowed to send it.
+ */
+int rg_dispatch_check(struct rg_dispatcher *dispatcher, struct rg_str text, struct rg_why *why);
+
+#define RG_MAX_BATCH 10000 /* a reactor is busy with nothing else meanwhile */
+
+/*
+ * Several events at once: text is a JSON array of structured events. All are checked before the
+ * first is handed on, and either all go or none. Returns 0 with the number of events in *ret_n;
+ * RG_EAGAIN if an inbox that one of them must go to has no room; RG_ESYNTAX or RG_EINVAL with why
+ * (place: the index of the event that is none); RG_EFULL for more than RG_MAX_BATCH.
+ */
+int rg_dispatch_batch(struct rg_dispatcher *dispatcher, struct rg_str text,
+                      const struct rg_origin *origin, size_t *ret_n, struct rg_why *why);
+
+/* As rg_dispatch_check(), for a batch. */
+int rg_dispatch_check_batch(struct rg_dispatcher *dispatcher, struct rg_str text,
+                            struct rg_why *why);

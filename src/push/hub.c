@@ -21,6 +21,11 @@
     [RG_HUB_ENDS + (end)] = {"rgate_disconnects_total", "counter", "reason=\"" label "\"",         \
                              "Connections that ended, by reason."}
 
+#define BY_REFUSAL(refusal, label)                                                                 \
+    [RG_HUB_REFUSALS + (refusal)] = {"rgate_refused_connects_total", "counter",                    \
+                                     "reason=\"" label "\"",                                       \
+                                     "Clients that were not let in, by reason."}
+
 const struct rg_counter_row rg_hub_counter_rows[RG_HUB_ROWS] = {
     BY_TRANSPORT(RG_HUB_CLIENTS, "rgate_connections", "gauge", "Open client connections."),
     BY_TRANSPORT(RG_HUB_CONNECTS, "rgate_connects_total", "counter", "Client connections opened."),
@@ -37,6 +42,13 @@ const struct rg_counter_row rg_hub_counter_rows[RG_HUB_ROWS] = {
     BY_END(RG_END_EXPIRED, "expired"),
     BY_END(RG_END_KILLED, "killed"),
     BY_END(RG_END_TOKEN, "token_expired"),
+    BY_REFUSAL(RG_REFUSED_QUERY, "query"),
+    BY_REFUSAL(RG_REFUSED_ORIGIN, "origin"),
+    BY_REFUSAL(RG_REFUSED_TOKEN, "token"),
+    BY_REFUSAL(RG_REFUSED_SUBSCRIPTIONS, "subscriptions"),
+    BY_REFUSAL(RG_REFUSED_CHECK, "check"),
+    BY_REFUSAL(RG_REFUSED_LIMIT, "limit"),
+    BY_REFUSAL(RG_REFUSED_DRAINING, "draining"),
     [RG_HUB_SUBSCRIPTIONS] = {"rig_subscriptions_total", "gauge", NULL, "Current subscriptions."},
     [RG_HUB_EVENTS] = {"rgate_events_fanned_out_total", "counter", NULL,
                        "Events taken from an inbox, once per reactor that wanted them."},
@@ -99,7 +111,7 @@ void rg_hub_free(struct rg_hub **hubp)
         return;
     *hubp = NULL;
     rg_hub_settle(hub);
-    rg_assert(hub->clients_n == 0);
+    rg_assert(hub->clients_n == 0 && hub->questions_n == 0);
     for (size_t i = 0; i < RG_ENC_COUNT; i++)
         rg_msg_unref(&hub->heartbeats[i]);
     rg_index_free(&hub->index);

@@ -21,7 +21,8 @@ enum {
     RG_HUB_CONNECTS = RG_HUB_CLIENTS + RG_TRANSPORTS,    /* + enum rg_transport */
     RG_HUB_DELIVERIES = RG_HUB_CONNECTS + RG_TRANSPORTS, /* + enum rg_transport */
     RG_HUB_ENDS = RG_HUB_DELIVERIES + RG_TRANSPORTS,     /* + enum rg_end */
-    RG_HUB_SUBSCRIPTIONS = RG_HUB_ENDS + RG_ENDS,
+    RG_HUB_REFUSALS = RG_HUB_ENDS + RG_ENDS - 1, /* + enum rg_refusal, which counts from 1 */
+    RG_HUB_SUBSCRIPTIONS = RG_HUB_REFUSALS + RG_REFUSALS,
     RG_HUB_EVENTS,
     RG_HUB_WRITES,
     RG_HUB_ROWS
@@ -50,6 +51,7 @@ struct rg_hub {
     uint32_t buried_n, buried_cap;
 
     uint64_t event_number;
+    size_t questions_n; /* open ones; see question.h */
     bool is_delivering; /* whoever must end now is doomed: nothing may leave an index */
     bool is_settling;
     bool is_draining;

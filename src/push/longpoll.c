@@ -6,7 +6,7 @@
  *   A: finish()  ◀──post──  B: reply()     an event, the time-out, or the client's end
  *
  * Where A is B the steps call each other directly. A poll for a client that is gone comes back as
- * such, and A opens a new client from the query that the poll has kept.
+ * such, and A admits a new client with what the poll has kept of its request.
  */
 #include "push/longpoll.h"
 
@@ -14,17 +14,16 @@
 #include "event/json.h"
 #include "http/cookie.h"
 #include "http/query.h"
-#include "push/answer.h"
-#include "push/client.h"
-#include "push/connect.h"
-#include "push/hub.h"
+#include "push/admission.h"
 
 struct poll {
     struct rg_inbox_item item; /* while it travels */
     struct rg_exchange_handle exchange;
     struct rg_client_handle client;
     struct rg_answer answer;
-    struct rg_buf query;   /* for a new client, should this one be gone */
+    struct rg_buf query;  /* this and the next two for a new client, should this one be gone */
+    struct rg_buf cookie; /* the token in it */
+    bool is_foreign;
     struct rg_buf last_id; /* what the requester knows already */
     struct rg_buf body;    /* the answer */
     struct rg_buf new_id;
@@ -152,34 +151,63 @@ static void respond(struct poll *poll, struct rg_exchange *exchange, struct rg_h
 static void poll_free(struct poll *poll)
 {
     rg_buf_done(&poll->query);
+    rg_buf_done(&poll->cookie);
     rg_buf_done(&poll->last_id);
     rg_buf_done(&poll->body);
     rg_buf_done(&poll->new_id);
     rg_free(poll);
 }
 
-/* The first request of a client (7.1): opens it and says "ok". */
-static void open_client(struct rg_hub *hub, struct poll *poll, struct rg_exchange *exchange)
-{
-    struct rg_subscription_set *set = NULL;
-    struct rg_why why = {0};
+/* The first request of a client (7.1), until it is decided. */
+struct opening {
+    struct rg_admission admission;
+    struct poll *poll;
+};
 
-    if (rg_connect_parse_query(hub, rg_buf_str(&poll->query), true, &set, &why) < 0) {
-        rg_answer_text(&poll->answer, exchange, 400, why.text);
-        return;
-    }
+/* Opens the client and says "ok". */
+static void open_client(struct opening *opening, struct rg_exchange *exchange)
+{
+    struct rg_admission *admission = &opening->admission;
+    struct rg_hub *hub = admission->hub;
+    struct poll *poll = opening->poll;
     struct rg_client *client = rg_client_new(hub, RG_LONGPOLL, RG_ENC_JSON, NULL);
+
     client->longpoll = rg_zalloc(sizeof(*client->longpoll));
     client->longpoll->client = client;
     rg_client_restart_idle(client);
     poll->client = rg_client_get_handle(client);
-    rg_client_greet(client, &set);
+    rg_admission_let_in(admission, client);
 
     rg_buf_clear(&poll->body);
     rg_buf_add_c(&poll->body, "\"ok\"");
     rg_buf_clear(&poll->new_id);
     rg_buf_add_c(&poll->new_id, "first_event");
     respond(poll, exchange, hub);
+}
+
+static void decided(struct rg_admission *admission, struct rg_exchange *exchange)
+{
+    struct opening *opening = RG_CONTAINER_OF(admission, struct opening, admission);
+
+    if (exchange != NULL && admission->refusal != RG_ADMITTED)
+        rg_admission_refuse(admission, exchange);
+    else if (exchange != NULL)
+        open_client(opening, exchange);
+    rg_admission_done(admission);
+    poll_free(opening->poll);
+    rg_free(opening);
+}
+
+/* Takes the poll. */
+static void admit(struct rg_hub *hub, struct poll *poll, struct rg_exchange *exchange)
+{
+    const struct rg_applicant applicant = {rg_buf_str(&poll->query), rg_buf_str(&poll->cookie),
+                                           poll->is_foreign};
+    struct opening *opening = rg_zalloc(sizeof(*opening));
+
+    opening->poll = poll;
+    opening->admission.answer = poll->answer;
+    rg_admission_begin(&opening->admission, hub, RG_LONGPOLL, &applicant, exchange, decided);
 }
 
 static void finish(struct rg_inbox_item *item, void *ctx)
@@ -189,11 +217,13 @@ static void finish(struct rg_inbox_item *item, void *ctx)
     struct rg_exchange *exchange = rg_http_server_find(hub->http, poll->exchange);
 
     /* A requester that has gone asks again, with the same last id. */
-    if (exchange != NULL && poll->is_gone)
-        open_client(hub, poll, exchange);
-    else if (exchange != NULL)
-        respond(poll, exchange, hub);
-    poll_free(poll);
+    if (exchange != NULL && poll->is_gone) {
+        admit(hub, poll, exchange);
+    } else {
+        if (exchange != NULL)
+            respond(poll, exchange, hub);
+        poll_free(poll);
+    }
     rg_hub_settle(hub);
 }
 
@@ -347,6 +377,7 @@ void rg_longpoll_handle(void *arg, struct rg_exchange *exchange)
 {
     struct rg_hub *hub = arg;
     const struct rg_request *req = rg_exchange_request(exchange);
+    const struct rg_applicant applicant = rg_applicant_of(hub->push, req);
     struct rg_str token = rg_cookie_get(req, RG_STR("connection_token"));
     struct rg_str last_id = rg_cookie_get(req, RG_STR("last_event_id"));
     struct poll *poll = rg_zalloc(sizeof(*poll));
@@ -359,7 +390,9 @@ void rg_longpoll_handle(void *arg, struct rg_exchange *exchange)
         return;
     }
     poll->exchange = rg_exchange_get_handle(exchange);
-    rg_buf_add_str(&poll->query, req->query);
+    rg_buf_add_str(&poll->query, applicant.query);
+    rg_buf_add_str(&poll->cookie, applicant.cookie);
+    poll->is_foreign = applicant.is_foreign;
     read_id_cookie(last_id, &poll->last_id);
     if (token.p == NULL || rg_token_read(hub->push, token, &poll->client) < 0) {
         poll->is_gone = true;

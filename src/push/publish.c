@@ -2,8 +2,11 @@
 
 #include <stdio.h>
 
+#include "base/alloc.h"
 #include "base/clock.h"
 #include "push/answer.h"
+#include "push/credentials.h"
+#include "push/question.h"
 
 #define MAX_ATTRIBUTES RG_MAX_FIELDS_PER_MESSAGE
 
@@ -40,38 +43,193 @@ static size_t ce_attributes(const struct rg_request *req, struct rg_ce_attribute
     return n;
 }
 
-static void count(const struct rg_tally *tally, int err, uint64_t started_ns)
+static void count(const struct rg_tally *tally, int err, size_t n, uint64_t started_ns)
 {
     const struct rg_str source = RG_STR("http"), topic = RG_STR("");
 
-    rg_series_add(rg_family_get(tally->consumed, source, topic), 1);
+    rg_series_add(rg_family_get(tally->consumed, source, topic), n);
     if (err < 0)
-        rg_series_add(rg_family_get(tally->failed, source, topic), 1);
-    else
-        rg_series_observe(rg_family_get(tally->duration, source, topic), 1,
-                          rg_clock_mono_ns() - started_ns);
+        rg_series_add(rg_family_get(tally->failed, source, topic), n);
+    else if (n > 0)
+        rg_series_observe(rg_family_get(tally->duration, source, topic), n,
+                          (rg_clock_mono_ns() - started_ns) / n);
 }
 
-static void publish(const struct rg_publish_endpoint *endpoint, struct rg_exchange *exchange,
-                    struct rg_answer *answer, struct rg_str text)
+static void answer_unreadable(struct rg_answer *answer, struct rg_exchange *exchange, int err,
+                              const struct rg_why *why)
+{
+    if (err == RG_EFULL)
+        rg_answer_text(answer, exchange, 413, why->text);
+    else
+        refuse(answer, exchange, "The request body does not look like a CloudEvent:", why);
+}
+
+/* Hands on what its sender may send, and answers. */
+static void dispatch(const struct rg_publish_endpoint *endpoint, struct rg_exchange *exchange,
+                     struct rg_answer *answer, struct rg_str text, bool is_batch)
 {
     static const struct rg_origin origin = {RG_SOURCE_HTTP, 0, -1, -1, -1};
     uint64_t started_ns = rg_clock_mono_ns();
-    struct rg_envelope envelope;
     struct rg_why why = {0};
-    int err = rg_dispatch(endpoint->dispatcher, text, RG_CHECK_ALL, &origin, &envelope, &why);
+    size_t n = 1;
+    int err = is_batch ? rg_dispatch_batch(endpoint->dispatcher, text, &origin, &n, &why)
+                       : rg_dispatch(endpoint->dispatcher, text, RG_CHECK_ALL, &origin, NULL, &why);
 
     if (err == RG_EAGAIN) {
         rg_answer_add(answer, RG_STR("retry-after"), RG_STR("1"));
         rg_answer_text(answer, exchange, 503, "Too many events are waiting, try again.");
         return;
     }
-    count(&endpoint->push->tally, err, started_ns);
+    count(&endpoint->push->tally, err, err < 0 ? 1 : n, started_ns);
     if (err < 0)
-        refuse(answer, exchange, "The request body does not look like a CloudEvent:", &why);
+        answer_unreadable(answer, exchange, err, &why);
     else
-        rg_answer_json(answer, exchange, 202, envelope.text);
+        rg_answer_json(answer, exchange, 202, text);
 }
+
+/* ---- SUBMISSION_CHECK ---- */
+
+/* Events that wait until it is known whether their sender may send them. */
+struct submission {
+    struct rg_question question;
+    const struct rg_publish_endpoint *endpoint;
+    struct rg_exchange_handle exchange;
+    struct rg_answer answer;
+    struct rg_buf text, authorization;
+    bool is_batch;
+};
+
+static void submission_done(struct submission *submission)
+{
+    rg_buf_done(&submission->text);
+    rg_buf_done(&submission->authorization);
+    rg_free(submission);
+}
+
+static void deny(struct rg_answer *answer, struct rg_exchange *exchange)
+{
+    rg_answer_text(answer, exchange, 403, "Submission denied.");
+}
+
+static void answer_draining(struct rg_answer *answer, struct rg_exchange *exchange)
+{
+    rg_answer_add(answer, RG_STR("retry-after"), RG_STR("1"));
+    rg_answer_text(answer, exchange, 503, "The gateway is shutting down.");
+}
+
+/* 0 if one of the tokens is valid, RG_EDENIED, or RG_EAGAIN if keys should be awaited first. */
+static int check_tokens(const struct rg_publish_endpoint *endpoint, struct rg_str authorization,
+                        bool is_last_try)
+{
+    struct rg_credentials credentials;
+    int err = rg_credentials_check(endpoint->push, authorization, is_last_try, &credentials);
+
+    if (err == 0 && credentials.n == 0)
+        err = RG_EDENIED;
+    rg_credentials_done(&credentials);
+    return err;
+}
+
+/* The answer to a question is there. */
+static void decide(struct submission *submission, bool is_allowed)
+{
+    struct rg_hub *hub = submission->endpoint->hub;
+    struct rg_exchange *exchange = rg_http_server_find(hub->http, submission->exchange);
+    struct rg_str text = rg_buf_str(&submission->text);
+
+    /* Nobody would learn that the events of a sender who has gone were taken. */
+    if (exchange != NULL && is_allowed)
+        dispatch(submission->endpoint, exchange, &submission->answer, text, submission->is_batch);
+    else if (exchange != NULL && hub->is_draining)
+        answer_draining(&submission->answer, exchange);
+    else if (exchange != NULL)
+        deny(&submission->answer, exchange);
+    submission_done(submission);
+}
+
+static void on_verdict(struct rg_question *question)
+{
+    decide(RG_CONTAINER_OF(question, struct submission, question), question->is_allowed);
+}
+
+static void on_keys(struct rg_question *question)
+{
+    struct submission *submission = RG_CONTAINER_OF(question, struct submission, question);
+
+    decide(submission,
+           check_tokens(submission->endpoint, rg_buf_str(&submission->authorization), true) == 0);
+}
+
+static void ask(const struct rg_publish_endpoint *endpoint, struct rg_exchange *exchange,
+                struct rg_answer *answer, struct rg_str text, bool is_batch,
+                struct rg_str authorization)
+{
+    const struct rg_policy *policy = &endpoint->push->settings.submission_check;
+    struct submission *submission = rg_zalloc(sizeof(*submission));
+    int err;
+
+    submission->endpoint = endpoint;
+    submission->exchange = rg_exchange_get_handle(exchange);
+    submission->answer = *answer;
+    submission->is_batch = is_batch;
+    rg_buf_add_str(&submission->text, text);
+    rg_buf_add_str(&submission->authorization, authorization);
+    if (policy->kind == RG_POLICY_ASK)
+        err = rg_question_ask(&submission->question, endpoint->hub, policy,
+                              RG_STR("application/json; charset=utf-8"), authorization, text,
+                              on_verdict);
+    else
+        err = rg_question_await_keys(&submission->question, endpoint->hub, on_keys);
+    if (err == 0)
+        return;
+    if (err == RG_ECANCELED)
+        answer_draining(answer, exchange);
+    else
+        deny(answer, exchange);
+    submission_done(submission);
+}
+
+/* Structured events, one or a batch. What is malformed is told also to who may not send (11.4). */
+static void check(const struct rg_publish_endpoint *endpoint, struct rg_exchange *exchange,
+                  struct rg_answer *answer, struct rg_str text, bool is_batch)
+{
+    const struct rg_policy *policy = &endpoint->push->settings.submission_check;
+    struct rg_str authorization;
+    struct rg_buf scratch = {0};
+    struct rg_why why = {0};
+    int err = is_batch ? rg_dispatch_check_batch(endpoint->dispatcher, text, &why)
+                       : rg_dispatch_check(endpoint->dispatcher, text, &why);
+
+    if (err < 0) {
+        count(&endpoint->push->tally, err, 1, 0);
+        answer_unreadable(answer, exchange, err, &why);
+        return;
+    }
+    err = rg_credentials_read(endpoint->push, rg_exchange_request(exchange), &scratch,
+                              &authorization);
+    if (err == 0 && policy->kind == RG_POLICY_TOKEN)
+        err = check_tokens(endpoint, authorization, false);
+    else if (err == 0)
+        err = RG_EAGAIN;
+    if (err == RG_EAGAIN)
+        ask(endpoint, exchange, answer, text, is_batch, authorization);
+    else if (err < 0)
+        deny(answer, exchange);
+    else
+        dispatch(endpoint, exchange, answer, text, is_batch);
+    rg_buf_done(&scratch);
+}
+
+static void publish(const struct rg_publish_endpoint *endpoint, struct rg_exchange *exchange,
+                    struct rg_answer *answer, struct rg_str text, bool is_batch)
+{
+    if (endpoint->hub == NULL || endpoint->push->settings.submission_check.kind == RG_POLICY_OPEN)
+        dispatch(endpoint, exchange, answer, text, is_batch);
+    else
+        check(endpoint, exchange, answer, text, is_batch);
+}
+
+/* ---- the endpoint ---- */
 
 static void publish_binary(const struct rg_publish_endpoint *endpoint, struct rg_exchange *exchange,
                            struct rg_answer *answer)
@@ -90,7 +248,7 @@ static void publish_binary(const struct rg_publish_endpoint *endpoint, struct rg
                "headers), but is not acceptable:",
                &why);
     else
-        publish(endpoint, exchange, answer, rg_buf_str(&text));
+        publish(endpoint, exchange, answer, rg_buf_str(&text), false);
     rg_buf_done(&text);
 }
 
@@ -104,7 +262,10 @@ static void post(const struct rg_publish_endpoint *endpoint, struct rg_exchange 
 
     switch (rg_envelope_http_mode(content_type, has_version)) {
     case RG_CE_STRUCTURED:
-        publish(endpoint, exchange, answer, req->body);
+        publish(endpoint, exchange, answer, req->body, false);
+        break;
+    case RG_CE_JSON_BATCH:
+        publish(endpoint, exchange, answer, req->body, true);
         break;
     case RG_CE_BINARY:
         publish_binary(endpoint, exchange, answer);
@@ -122,7 +283,8 @@ static void post(const struct rg_publish_endpoint *endpoint, struct rg_exchange 
     case RG_CE_NOT_A_TYPE:
         rg_answer_text(answer, exchange, 400,
                        "The request needs a content-type: application/json or "
-                       "application/cloudevents+json for a whole event.");
+                       "application/cloudevents+json for a whole event, "
+                       "application/cloudevents-batch+json for several.");
         break;
     }
 }

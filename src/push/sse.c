@@ -2,11 +2,9 @@
 
 #include <stdio.h>
 
-#include "push/answer.h"
-#include "push/client.h"
+#include "base/alloc.h"
+#include "push/admission.h"
 #include "push/compression.h"
-#include "push/connect.h"
-#include "push/hub.h"
 
 #define CHUNK_HEAD_MAX 18 /* 16 hex digits and CRLF */
 
@@ -167,47 +165,78 @@ void rg_sse_add_end(struct rg_buf *out, enum rg_encoding encoding,
 
 /* ---- the endpoint ---- */
 
-static void open_stream(struct rg_hub *hub, struct rg_exchange *exchange,
-                        struct rg_subscription_set **setp)
+/* A request for a stream, until it is decided. */
+struct opening {
+    struct rg_admission admission;
+    bool is_gzip;
+};
+
+static enum rg_encoding encoding(bool is_gzip, bool is_chunked)
 {
+    if (is_gzip)
+        return is_chunked ? RG_ENC_SSE_GZIP_CHUNKED : RG_ENC_SSE_GZIP_PLAIN;
+    return is_chunked ? RG_ENC_SSE_CHUNKED : RG_ENC_SSE_PLAIN;
+}
+
+static void open_stream(struct opening *opening, struct rg_exchange *exchange)
+{
+    struct rg_admission *admission = &opening->admission;
     struct rg_response head = {.status = 200};
     struct rg_taken taken;
 
     rg_response_add(&head, RG_STR("content-type"), RG_STR("text/event-stream; charset=utf-8"));
     rg_response_add(&head, RG_STR("cache-control"), RG_STR("no-cache"));
     rg_response_add(&head, RG_STR("x-accel-buffering"), RG_STR("no"));
-    rg_response_add(&head, RG_STR("access-control-allow-origin"),
-                    rg_str_c(hub->push->settings.cors));
+    rg_answer_add_cors(&admission->answer, &head);
+    if (opening->is_gzip) {
+        rg_response_add(&head, RG_STR("content-encoding"), RG_STR("gzip"));
+        rg_response_add(&head, RG_STR("vary"), RG_STR("accept-encoding"));
+    }
     rg_exchange_take_stream(exchange, &head, &taken);
 
     struct rg_client *client = rg_client_new(
-        hub, RG_SSE, taken.is_chunked ? RG_ENC_SSE_CHUNKED : RG_ENC_SSE_PLAIN, taken.stream);
+        admission->hub, RG_SSE, encoding(opening->is_gzip, taken.is_chunked), taken.stream);
     rg_client_begin(client, rg_buf_str(&taken.head));
     rg_taken_done(&taken);
-    rg_client_greet(client, setp);
+    rg_admission_let_in(admission, client);
+}
+
+static void decided(struct rg_admission *admission, struct rg_exchange *exchange)
+{
+    struct opening *opening = RG_CONTAINER_OF(admission, struct opening, admission);
+
+    if (exchange != NULL && admission->refusal != RG_ADMITTED)
+        rg_admission_refuse(admission, exchange);
+    else if (exchange != NULL)
+        open_stream(opening, exchange);
+    rg_admission_done(admission);
+    rg_free(opening);
+}
+
+static void get(struct rg_hub *hub, struct rg_exchange *exchange, const struct rg_answer *answer)
+{
+    const struct rg_request *req = rg_exchange_request(exchange);
+    const struct rg_applicant applicant = rg_applicant_of(hub->push, req);
+    struct opening *opening = rg_zalloc(sizeof(*opening));
+
+    opening->admission.answer = *answer;
+    opening->is_gzip = rg_compression_accepts_gzip(hub->push, req);
+    rg_admission_begin(&opening->admission, hub, RG_SSE, &applicant, exchange, decided);
+    rg_hub_settle(hub);
 }
 
 void rg_sse_handle(void *arg, struct rg_exchange *exchange)
 {
     struct rg_hub *hub = arg;
     const struct rg_request *req = rg_exchange_request(exchange);
-    struct rg_subscription_set *set = NULL;
     struct rg_answer answer = rg_answer_begin(hub->push, req);
-    struct rg_why why = {0};
 
     if (req->method == RG_OPTIONS) {
         rg_answer_preflight(&answer, exchange, "GET", "*");
-        return;
-    }
-    if (req->method != RG_GET) {
+    } else if (req->method == RG_GET) {
+        get(hub, exchange, &answer);
+    } else {
         rg_answer_add(&answer, RG_STR("allow"), RG_STR("GET, OPTIONS"));
         rg_answer_text(&answer, exchange, 405, "Method not allowed.");
-        return;
     }
-    if (rg_connect_parse(hub, req, false, &set, &why) < 0) {
-        rg_answer_text(&answer, exchange, 400, why.text);
-        return;
-    }
-    open_stream(hub, exchange, &set);
-    rg_hub_settle(hub);
 }

@@ -1,12 +1,9 @@
 #include "push/ws.h"
 
 #include "base/alloc.h"
-#include "base/log.h"
 #include "http/ws_message.h"
-#include "push/answer.h"
-#include "push/client.h"
-#include "push/connect.h"
-#include "push/hub.h"
+#include "push/admission.h"
+#include "push/compression.h"
 
 /* Enough to tell which code fits; what comes is thrown away in any case. */
 static const struct rg_ws_message_limits limits = {.max_bytes = 4096, .max_fragments = 64};
@@ -159,54 +156,100 @@ void rg_ws_receive(struct rg_client *client, char *p, size_t n)
 
 /* ---- the endpoint ---- */
 
-static void upgrade(struct rg_hub *hub, struct rg_exchange *exchange, const char *accept,
-                    struct rg_subscription_set **setp)
+/* A request for a WebSocket, until it is decided. */
+struct opening {
+    struct rg_admission admission;
+    char accept[RG_WS_ACCEPT_SIZE];
+    bool is_h2;
+    bool is_deflate;
+    struct rg_buf extension;
+};
+
+static void take_stream(const struct opening *opening, struct rg_exchange *exchange,
+                        struct rg_taken *ret)
 {
-    bool is_h2 = rg_exchange_request(exchange)->is_h2;
-    struct rg_response head = {.status = is_h2 ? 200 : 101};
+    struct rg_response head = {.status = opening->is_h2 ? 200 : 101};
+
+    /* HTTP/2 has no upgrade, and no key to prove anything with (RFC 8441 section 5). */
+    if (!opening->is_h2) {
+        rg_response_add(&head, RG_STR("upgrade"), RG_STR("websocket"));
+        rg_response_add(&head, RG_STR("sec-websocket-accept"), rg_str_c(opening->accept));
+    }
+    if (opening->is_deflate)
+        rg_response_add(&head, RG_STR("sec-websocket-extensions"), rg_buf_str(&opening->extension));
+    rg_exchange_take_stream(exchange, &head, ret);
+}
+
+static void open_socket(struct opening *opening, struct rg_exchange *exchange)
+{
+    struct rg_admission *admission = &opening->admission;
     struct rg_taken taken;
 
-    if (!is_h2) {
-        rg_response_add(&head, RG_STR("upgrade"), RG_STR("websocket"));
-        rg_response_add(&head, RG_STR("sec-websocket-accept"), rg_str_c(accept));
-    }
-    rg_exchange_take_stream(exchange, &head, &taken);
-
-    struct rg_client *client = rg_client_new(hub, RG_WS, RG_ENC_WS, taken.stream);
+    take_stream(opening, exchange, &taken);
+    struct rg_client *client = rg_client_new(
+        admission->hub, RG_WS, opening->is_deflate ? RG_ENC_WS_DEFLATE : RG_ENC_WS, taken.stream);
     client->ws = side_new(client);
     rg_client_begin(client, rg_buf_str(&taken.head));
     /* A refused connection is opened and closed: browsers do not show a status (4.3). */
-    if (*setp == NULL)
+    if (admission->refusal == RG_REFUSED_DRAINING)
+        rg_client_end(client, RG_END_SHUTDOWN, 1001, admission->why.text);
+    else if (admission->refusal != RG_ADMITTED)
         rg_client_end(client, RG_END_REFUSED, 1000, "Bad request.");
     else
-        rg_client_greet(client, setp);
+        rg_admission_let_in(admission, client);
     if (taken.early.n > 0)
         rg_ws_receive(client, taken.early.p, taken.early.n);
     rg_taken_done(&taken);
+}
+
+static void decided(struct rg_admission *admission, struct rg_exchange *exchange)
+{
+    struct opening *opening = RG_CONTAINER_OF(admission, struct opening, admission);
+
+    /* A page of another origin gets no WebSocket, not even one that is closed. */
+    if (exchange != NULL && admission->refusal == RG_REFUSED_ORIGIN)
+        rg_admission_refuse(admission, exchange);
+    else if (exchange != NULL)
+        open_socket(opening, exchange);
+    rg_admission_done(admission);
+    rg_buf_done(&opening->extension);
+    rg_free(opening);
+}
+
+static void refuse_handshake(struct rg_exchange *exchange, struct rg_answer *answer, int status,
+                             const char *text)
+{
+    const struct rg_request *req = rg_exchange_request(exchange);
+
+    if (status == 426 && !req->is_h2) {
+        rg_answer_add(answer, RG_STR("connection"), RG_STR("upgrade"));
+        rg_answer_add(answer, RG_STR("upgrade"), RG_STR("websocket"));
+    }
+    if (status == 426)
+        rg_answer_add(answer, RG_STR("sec-websocket-version"), RG_STR("13"));
+    rg_answer_text(answer, exchange, status, text);
 }
 
 void rg_ws_handle(void *arg, struct rg_exchange *exchange)
 {
     struct rg_hub *hub = arg;
     const struct rg_request *req = rg_exchange_request(exchange);
-    struct rg_subscription_set *set = NULL;
-    char accept[RG_WS_ACCEPT_SIZE];
+    const struct rg_applicant applicant = rg_applicant_of(hub->push, req);
+    struct rg_answer answer = rg_answer_begin(hub->push, req);
+    char accept[RG_WS_ACCEPT_SIZE] = "";
     struct rg_why why = {0};
     int err = rg_ws_check_handshake(req, accept, &why);
 
+    answer.is_cors = false;
     if (err < 0) {
-        struct rg_answer answer = rg_answer_begin(hub->push, req);
-        answer.is_cors = false;
-        if (err == -426) {
-            rg_answer_add(&answer, RG_STR("connection"), RG_STR("upgrade"));
-            rg_answer_add(&answer, RG_STR("upgrade"), RG_STR("websocket"));
-            rg_answer_add(&answer, RG_STR("sec-websocket-version"), RG_STR("13"));
-        }
-        rg_answer_text(&answer, exchange, -err, why.text);
+        refuse_handshake(exchange, &answer, -err, why.text);
         return;
     }
-    if (rg_connect_parse(hub, req, false, &set, &why) < 0)
-        rg_log_debug("websocket refused", RG_FS("reason", why.text));
-    upgrade(hub, exchange, accept, &set);
+    struct opening *opening = rg_zalloc(sizeof(*opening));
+    opening->admission.answer = answer;
+    memcpy(opening->accept, accept, sizeof(accept));
+    opening->is_h2 = req->is_h2;
+    opening->is_deflate = rg_compression_accepts_deflate(hub->push, req, &opening->extension);
+    rg_admission_begin(&opening->admission, hub, RG_WS, &applicant, exchange, decided);
     rg_hub_settle(hub);
 }

@@ -193,7 +193,6 @@ static void stop_shard(struct rg_inbox_item *item, void *ctx)
 
     (void)ctx;
     rg_reactor_assert(&shard->reactor);
-    rg_http_server_close_all(shard->http);
     rg_reactor_stop(&shard->reactor);
 }
 
@@ -219,6 +218,9 @@ static void report_empty(struct shard *shard)
         return;
     shard->is_reported = true;
     rg_reactor_cancel_timer(&shard->reactor, &shard->http_drain);
+    /* From here on nobody brings a token or asks a service: what they are asked through ends soon.
+     */
+    rg_http_server_close_all(shard->http);
     rg_reactor_post(&shard->gateway->control, &shard->report, on_report, 0);
 }
 
@@ -259,7 +261,6 @@ static void cut_shard(struct rg_inbox_item *item, void *ctx)
 
     (void)ctx;
     rg_hub_kill_all(shard->hub);
-    rg_http_server_close_all(shard->http);
     report_empty(shard);
 }
 
@@ -391,7 +392,7 @@ static void build_control(struct rg_gateway *gateway, const struct rg_dev_option
     gateway->control.ctx = gateway;
     gateway->control_dispatcher = rg_dispatcher_new(gateway->push);
     gateway->internal_publish =
-        (struct rg_publish_endpoint){gateway->push, gateway->control_dispatcher, false};
+        (struct rg_publish_endpoint){gateway->push, gateway->control_dispatcher, false, NULL};
     gateway->health.ready = is_ready;
     gateway->health.ready_arg = gateway;
     gateway->metrics = (struct rg_metrics){gateway->config->metrics_enabled, expose, gateway};
@@ -607,6 +608,7 @@ struct rg_gateway *rg_gateway_new(const struct rg_config *config, const struct r
         rg_demo_set_users(dev->demo,
                           &(struct rg_demo_users){config->jwt_alg, rg_buf_str(&config->jwt_key),
                                                   gateway->access.blacklist});
+    rg_tls_offer_h2(config->http2);
     if (config->tls != NULL)
         rg_tls_set_handshake_timeout(config->tls, gateway->http_settings.header_timeout_ms);
     for (unsigned i = 0; i < gateway->shards_n; i++)

@@ -67,8 +67,10 @@ async function installRunner() {
   if (made.code !== 0) return { reason: `no venv of Python: ${lastLine(made.output)}` };
   const installed = await run(path.join(venv, 'bin/pip'), ['install', '--quiet', '--no-deps',
     '--only-binary', ':all:', '--disable-pip-version-check', '--retries', '1', RUNNER]);
-  if (installed.code !== 0) return { reason: `${RUNNER} is not to be had: ${lastLine(installed.output)}` };
-  return { program };
+  if (installed.code === 0) return { program };
+  const cause = /connection broken|Temporary failure|timed out/i.test(installed.output)
+    ? 'PyPI cannot be reached' : lastLine(installed.output);
+  return { reason: `${RUNNER} is not to be had: ${cause}` };
 }
 
 async function startEcho(program) {

@@ -5,11 +5,11 @@
 // - What is meant for one user is never seen by the page of another.
 import assert from 'node:assert/strict';
 import { after, before, describe, it } from 'node:test';
-import { V1, Gateway, testGateway } from '../support/gateway.mjs';
+import { V1, suiteGateway, testGateway } from '../support/gateway.mjs';
+import { httpsVariables, suiteCertificate } from '../support/certificates.mjs';
 import { browserUnavailable, launchBrowser } from '../support/browser.mjs';
 import { FIXTURE, LAST, ev, publish } from '../support/events.mjs';
 import { token } from '../support/jwt.mjs';
-import { selfSigned } from '../support/tls.mjs';
 import { until } from '../support/wait.mjs';
 
 const COOKIE = 'session';
@@ -58,20 +58,12 @@ const untilSeen = (page, what, isIt) => until(
 
 describe('a browser', { skip: browserUnavailable }, () => {
   let browser;
-  let certificate;
-  let gateway;
+  const certificate = suiteCertificate();
+  const suite = suiteGateway(() => ({ env: {
+    ...FIXTURE, ...httpsVariables(certificate.made), JWT_COOKIE: COOKIE } }));
 
-  before(async () => {
-    certificate = await selfSigned();
-    gateway = await Gateway.start({ env: {
-      ...FIXTURE, ...certificate.env, JWT_COOKIE: COOKIE } });
-    browser = await launchBrowser({ ignoreCertificateErrors: true });
-  });
-  after(async () => {
-    await browser?.close();
-    await gateway?.stop();
-    await certificate?.release();
-  });
+  before(async () => { browser = await launchBrowser({ ignoreCertificateErrors: true }); });
+  after(() => browser?.close());
 
   /** A page with cookies of its own, and the protocol of each answer it gets: path to protocol. */
   async function openPage(t, through) {
@@ -89,7 +81,7 @@ describe('a browser', { skip: browserUnavailable }, () => {
   }
 
   for (const scheme of ['http', 'https']) {
-    const through = () => (scheme === 'https' ? gateway.secure : gateway);
+    const through = () => (scheme === 'https' ? suite.gateway.overTls() : suite.gateway);
 
     for (const transport of ['sse', 'ws']) {
       for (const way of Object.keys(WAYS)) {
@@ -109,9 +101,9 @@ describe('a browser', { skip: browserUnavailable }, () => {
           }
           const sent = {};
           for (const user of ['ada', 'bob']) {
-            sent[user] = await publish(gateway, ev('chat.posted', { author: user, secret: user }));
+            sent[user] = await publish(suite.gateway, ev('chat.posted', { author: user, secret: user }));
           }
-          const last = await publish(gateway, ev(LAST.eventType, null));
+          const last = await publish(suite.gateway, ev(LAST.eventType, null));
           for (const user of ['ada', 'bob']) {
             await untilSeen(pages[user], 'the last event', ({ id }) => id === last.id);
             const seen = (await eventsOf(pages[user])).filter(({ type }) => !type.startsWith('rig.'));
@@ -130,7 +122,7 @@ describe('a browser', { skip: browserUnavailable }, () => {
   }
 
   it('browser: over TLS everything is HTTP/2, on one connection', async (t) => {
-    const { page } = await openPage(t, gateway.secure);
+    const { page } = await openPage(t, suite.gateway.overTls());
     const { protocols, health } = await page.evaluate(async () => {
       const text = await (await fetch('/_rig/health')).text();
       return {
@@ -146,7 +138,7 @@ describe('a browser', { skip: browserUnavailable }, () => {
 
   it('browser: a ticket of one page is worth nothing to another', async (t) => {
     const [{ page }, { page: other }] = [
-      await openPage(t, gateway), await openPage(t, gateway)];
+      await openPage(t, suite.gateway), await openPage(t, suite.gateway)];
     const parameters = await WAYS.ticket(page, token({ username: 'ada' }));
     await listen(page, 'sse', parameters);
     await untilSeen(page, 'its subscriptions', ({ type }) => type === 'rig.subscriptions_set');
@@ -164,7 +156,7 @@ describe('the page of rgate dev over TLS', { skip: browserUnavailable }, () => {
     const context = await browser.newContext({ ignoreHTTPSErrors: true });
     const page = await context.newPage();
     page.setDefaultTimeout(8000);
-    await page.goto(gateway.secure.url('/'));
+    await page.goto(gateway.overTls().url('/'));
     for (const transport of ['sse', 'ws', 'lp']) {
       const events = page.getByTestId(`panel-${transport}`).locator('.event');
       await events.first().waitFor();

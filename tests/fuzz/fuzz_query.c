@@ -1,12 +1,10 @@
 /*
- * Query strings, cookies and percent-coding. The input is a name, LF, and a query or cookie
- * string.
+ * Query strings and percent-coding. The input is a name, LF, and a query string.
  */
 #include <stdlib.h>
 
 #include "base/err.h"
 #include "base/utf8.h"
-#include "http/cookie.h"
 #include "http/query.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *input, size_t n);
@@ -52,19 +50,6 @@ static void check_query(struct rg_str query, struct rg_str name)
     rg_buf_done(&longer);
 }
 
-static void check_cookie(struct rg_str text, struct rg_str name)
-{
-    static struct rg_request req;
-
-    req.fields[0] = (struct rg_http_field){RG_STR("cookie"), text};
-    req.fields_n = 1;
-    struct rg_str value = rg_cookie_get(&req, name);
-    if (value.p != NULL) {
-        rg_assert(value.p >= text.p && value.p + value.n <= text.p + text.n);
-        rg_assert(value.n == 0 || memchr(value.p, ';', value.n) == NULL);
-    }
-}
-
 int LLVMFuzzerTestOneInput(const uint8_t *input, size_t n)
 {
     struct rg_str rest = rg_str_n((const char *)input, n);
@@ -73,6 +58,5 @@ int LLVMFuzzerTestOneInput(const uint8_t *input, size_t n)
     check_round_trip(name);
     check_round_trip(rest);
     check_query(rest, name);
-    check_cookie(rest, name);
     return 0;
 }

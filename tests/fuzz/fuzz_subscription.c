@@ -1,6 +1,6 @@
 /*
  * Subscription JSON from anybody: whatever is accepted has an echo that is JSON, and that
- * asks for the same when it is sent back.
+ * asks for the same when it is sent back. Listed twice it is the same once its duplicates are gone.
  */
 #include "base/alloc.h"
 #include "event/subscription.h"
@@ -48,6 +48,23 @@ static void check_echo(const struct rg_subscription_set *set, size_t max)
     rg_assert(rg_str_eq(rg_buf_str(&again->echo), rg_buf_str(&set->echo)));
 }
 
+static void check_duplicates(struct rg_subscription_set *set, size_t max)
+{
+    RG_CLEANUP(rg_subscription_set_free) struct rg_subscription_set *twice = NULL;
+    struct rg_subscription_set *again = NULL;
+    struct rg_str echo = rg_buf_str(&set->echo);
+
+    rg_assert(rg_subscription_parse(extractors(), echo, false, max, &twice, NULL) == 0);
+    rg_assert(rg_subscription_parse(extractors(), echo, false, max, &again, NULL) == 0);
+    rg_subscription_set_prepend(twice, &again);
+    rg_assert(twice->subscriptions_n == 2 * set->subscriptions_n && twice->keys_n == set->keys_n);
+    rg_subscription_set_unique(twice);
+    rg_subscription_set_unique(set);
+    rg_assert(twice->subscriptions_n == set->subscriptions_n);
+    rg_assert(rg_str_eq(rg_buf_str(&twice->echo), rg_buf_str(&set->echo)));
+    check_echo(set, max);
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
@@ -58,9 +75,11 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     int err = rg_subscription_parse(extractors(), rg_str_n((const char *)data, size), true, max,
                                     &set, &why);
 
-    if (err < 0)
+    if (err < 0) {
         rg_assert(set == NULL && why.text[0] != '\0');
-    else
+    } else {
         check_echo(set, max);
+        check_duplicates(set, max);
+    }
     return 0;
 }

@@ -135,8 +135,9 @@ export class Gateway {
   scheme = 'http';
   port;
   internalPort;
-  httpsPort = null;
+  httpsPort = null;               // null where HTTPS is off
   internalHttpsPort = null;
+  tls = null;                     // options of node:tls where port is the one of HTTPS
   kafkaBootstrap = null;
 
   /**
@@ -177,10 +178,12 @@ export class Gateway {
     }
   }
 
-  /** The same gateway through its HTTPS ports. */
-  get secure() {
-    return Object.assign(Object.create(this),
-      { scheme: 'https', port: this.httpsPort, internalPort: this.internalHttpsPort });
+  /** The same gateway for clients that use TLS, with these options of node:tls. */
+  overTls(options = {}) {
+    const tls = { ALPNProtocols: ['http/1.1'], rejectUnauthorized: 'ca' in options, ...options };
+    return Object.assign(Object.create(this), {
+      scheme: 'https', port: this.httpsPort, internalPort: this.internalHttpsPort, tls,
+    });
   }
 
   get(path, headers) {
@@ -188,11 +191,11 @@ export class Gateway {
   }
 
   request(options, ms) {
-    return request({ scheme: this.scheme, port: this.port, ...options }, ms);
+    return request({ scheme: this.scheme, port: this.port, tls: this.tls, ...options }, ms);
   }
 
   internal(path, options = {}) {
-    return request({ scheme: this.scheme, port: this.internalPort, path, ...options });
+    return request({ scheme: this.scheme, port: this.internalPort, tls: this.tls, path, ...options });
   }
 
   /** kind is http or ws; through the HTTPS ports it is https or wss. */

@@ -2,6 +2,7 @@
 import http from 'node:http';
 import https from 'node:https';
 import net from 'node:net';
+import nodeTls from 'node:tls';
 import { deferred, within } from './wait.mjs';
 
 /** What node asks with; where it is https, any certificate will do. */
@@ -12,14 +13,14 @@ export function send(scheme, options, onResponse) {
 }
 
 /**
- * One request on a connection of its own, from localAddress if that is given.
- * Returns { status, headers, text, json() }.
+ * One request on a connection of its own, from localAddress if that is given; over TLS with tls,
+ * options of node:tls. Returns { status, headers, text, json() }.
  */
-export function request({ scheme = 'http', host = '127.0.0.1', port, method = 'GET', path = '/',
-  headers = {}, body, setHost = true, localAddress }, ms) {
+export function request({ tls, scheme = tls ? 'https' : 'http', host = '127.0.0.1', port,
+  method = 'GET', path = '/', headers = {}, body, setHost = true, localAddress }, ms) {
   const answer = new Promise((resolve, reject) => {
     const req = send(
-      scheme, { host, port, method, path, headers, setHost, localAddress }, (res) => {
+      scheme, { host, port, method, path, headers, setHost, localAddress, ...tls }, (res) => {
         const chunks = [];
         res.on('data', (chunk) => chunks.push(chunk));
         res.on('error', reject);
@@ -34,7 +35,7 @@ export function request({ scheme = 'http', host = '127.0.0.1', port, method = 'G
   return within(answer, `${method} ${path} is answered`, ms);
 }
 
-/** A TCP connection that sends exactly what it is told and reads HTTP responses. */
+/** A TCP or TLS connection that sends exactly what it is told and reads HTTP responses. */
 export class RawConnection {
   #socket;
   #bytes = Buffer.alloc(0);
@@ -42,12 +43,13 @@ export class RawConnection {
   #isClosed = false;
   #closed = deferred();
 
-  static open(port, { readsSlowly = false } = {}) {
+  static open(port, { readsSlowly = false, tls: tlsOptions } = {}) {
     const connection = new RawConnection();
     const opened = new Promise((resolve, reject) => {
-      connection.#socket = net.connect({ host: '127.0.0.1', port, noDelay: true }, () => {
-        resolve(connection);
-      });
+      connection.#socket = (tlsOptions ? nodeTls : net).connect(
+        { host: '127.0.0.1', port, noDelay: true, ...tlsOptions }, () => {
+          resolve(connection);
+        });
       connection.#socket.once('error', reject);
     });
     connection.#listen(readsSlowly);

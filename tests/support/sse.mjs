@@ -53,9 +53,9 @@ export class SseStream {
 
   #connect(path, headers, options) {
     const answered = new Promise((resolve, reject) => {
-      const { scheme, port } = this.gateway;
+      const { scheme, port, tls } = this.gateway;
       this.#req = send(
-        scheme, { host: '127.0.0.1', port, path, headers, ...options }, (res) => {
+        scheme, { host: '127.0.0.1', port, path, headers, ...tls, ...options }, (res) => {
           this.status = res.statusCode;
           this.headers = res.headers;
           res.setEncoding('utf8');

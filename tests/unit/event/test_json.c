@@ -282,6 +282,27 @@ static void member_is_the_first_of_its_name_escaped_or_not(void **state)
     assert_int_equal(rg_json_member(parse("[1]"), RG_STR("0")).kind, RG_JSON_NONE);
 }
 
+static void a_pointer_leads_to_its_value_or_nowhere(void **state)
+{
+    static const char text[] = "{\"a\":{\"b/c\":[10,{\"~\":2}],\"\":3},\"\":{\"\":4},\"a\":5,"
+                               "\"\\u0064\":6,\"n\":null}";
+    static const struct {
+        const char *pointer, *value;
+    } cases[] = {
+        {"", text},           {"/a/b~1c/0", "10"}, {"/a/b~1c/1/~0", "2"}, {"/a/", "3"},
+        {"//", "4"},          {"/d", "6"},         {"/n", "null"},        {"/a/b~1c/2", NULL},
+        {"/a/b~1c/01", NULL}, {"/a/b~1c/-", NULL}, {"/a/b~1c/", NULL},    {"/a/b/c", NULL},
+        {"/d/0", NULL},       {"/n/x", NULL},      {"/a/b~1c/-1", NULL},  {"/x/y", NULL},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < RG_COUNT_OF(cases); i++) {
+        struct rg_json found = rg_json_at(parse(text), rg_str_c(cases[i].pointer));
+        assert_int_equal(found.kind != RG_JSON_NONE, cases[i].value != NULL);
+        assert_true(rg_str_eq(found.text, rg_str_c(cases[i].value)));
+    }
+}
+
 static void keys_are_compared_by_what_they_mean(void **state)
 {
     (void)state;
@@ -434,6 +455,7 @@ int main(void)
         cmocka_unit_test(cursor_visits_members_in_order),
         cmocka_unit_test(cursor_visits_elements_and_nothing_in_empty_or_scalar_values),
         cmocka_unit_test(member_is_the_first_of_its_name_escaped_or_not),
+        cmocka_unit_test(a_pointer_leads_to_its_value_or_nowhere),
         cmocka_unit_test(keys_are_compared_by_what_they_mean),
         cmocka_unit_test(escapes_are_undone),
         cmocka_unit_test(string_without_escapes_is_a_slice),

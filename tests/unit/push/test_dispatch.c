@@ -253,6 +253,103 @@ static void without_room_nothing_happens_and_nothing_is_counted(void **state)
     assert_exposed("rig_consumed_events_forwarded_total{type=\"chat\"} 2\n");
 }
 
+/* ---- batches ---- */
+
+static int dispatch_batch(const char *text, size_t *ret_n, struct rg_why *why)
+{
+    int checked = rg_dispatch_check_batch(dispatcher, rg_str_c(text), why);
+    int err = rg_dispatch_batch(dispatcher, rg_str_c(text), &origin, ret_n, why);
+
+    if (err != RG_EAGAIN)
+        assert_int_equal(checked, err);
+    return err;
+}
+
+static void a_batch_goes_to_whoever_wants_one_of_its_events(void **state)
+{
+    struct rg_why why = {0};
+    size_t n = 0;
+
+    (void)state;
+    want(0, WANT_BLUE);
+    want(1, "[{\"eventType\":\"chat\"}]");
+    assert_int_equal(
+        dispatch_batch("[" EVENT_IN("red") ",\n" EVENT_IN("blue") "," EVENT_IN("blue") "]", &n,
+                       &why),
+        0);
+    assert_int_equal(n, 3);
+    assert_int_equal(dispatch_batch(" [ ] ", &n, &why), 0);
+    assert_int_equal(n, 0);
+    turn();
+    assert_int_equal(rg_counters_get(hubs[0]->counters, RG_HUB_EVENTS), 2);
+    assert_int_equal(rg_counters_get(hubs[1]->counters, RG_HUB_EVENTS), 3);
+}
+
+static void one_bad_event_keeps_the_whole_batch_back(void **state)
+{
+    static const struct {
+        const char *text, *place;
+    } cases[] = {
+        {"[" EVENT_IN("blue") "," EVENT_IN("blue") ",{}]", "index 2"},
+        {"[5," EVENT_IN("blue") "]", "index 0"},
+        {"[" EVENT_IN("blue") ",]", "byte "},
+        {"[" EVENT_IN("blue") "] x", "byte "},
+        {EVENT_IN("blue"), ""},
+    };
+
+    (void)state;
+    want(0, WANT_BLUE);
+    for (size_t i = 0; i < RG_COUNT_OF(cases); i++) {
+        struct rg_why why = {0};
+        size_t n;
+        assert_true(dispatch_batch(cases[i].text, &n, &why) < 0);
+        assert_true(rg_str_starts_with(rg_str_c(why.place), rg_str_c(cases[i].place)));
+        assert_string_not_equal(why.text, "");
+    }
+    assert_int_equal(atomic_load(&reactors[0].inbox.queued_bytes), 0);
+}
+
+static void a_batch_without_room_for_all_is_not_begun(void **state)
+{
+    struct rg_why why = {0};
+    size_t n;
+
+    (void)state;
+    want(0, "[{\"eventType\":\"other\"}]");
+    want(1, WANT_BLUE);
+    /* The first event could go, the second could not. */
+    reactors[1].inbox.max_bytes = 0;
+    assert_true(is_delivered(EVENT_IN("blue"), RG_CHECK_ALL));
+    assert_int_equal(
+        dispatch_batch(
+            "[{\"specversion\":\"1.0\",\"type\":\"other\",\"id\":\"1\"}," EVENT_IN("blue") "]", &n,
+            &why),
+        RG_EAGAIN);
+    assert_int_equal(atomic_load(&reactors[0].inbox.queued_bytes), 0);
+    turn();
+    assert_int_equal(rg_counters_get(hubs[1]->counters, RG_HUB_EVENTS), 1);
+}
+
+static void a_batch_has_a_limit(void **state)
+{
+    struct rg_buf text = {0};
+    struct rg_why why = {0};
+    size_t n = 0;
+
+    (void)state;
+    for (int i = 0; i < RG_MAX_BATCH; i++)
+        rg_buf_addf(&text, "%c" EVENT_IN("red"), i == 0 ? '[' : ',');
+    rg_buf_add_c(&text, "]");
+    rg_buf_add_char(&text, '\0');
+    assert_int_equal(dispatch_batch(text.p, &n, &why), 0);
+    assert_int_equal(n, RG_MAX_BATCH);
+    text.n -= 2;
+    rg_buf_add_c(&text, "," EVENT_IN("red") "]");
+    rg_buf_add_char(&text, '\0');
+    assert_int_equal(dispatch_batch(text.p, &n, &why), RG_EFULL);
+    rg_buf_done(&text);
+}
+
 /* ---- the same with either care, for whatever comes ---- */
 
 static uint64_t random_state = 1;
@@ -607,6 +704,10 @@ int main(void)
         TEST(a_glance_reads_on_where_attributes_come_late),
         TEST(a_glance_looks_into_json_in_a_string),
         TEST(without_room_nothing_happens_and_nothing_is_counted),
+        TEST(a_batch_goes_to_whoever_wants_one_of_its_events),
+        TEST(one_bad_event_keeps_the_whole_batch_back),
+        TEST(a_batch_without_room_for_all_is_not_begun),
+        TEST(a_batch_has_a_limit),
         TEST(either_care_delivers_the_same_events),
     };
     struct rg_problems problems = {0};
