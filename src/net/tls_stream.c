@@ -178,10 +178,20 @@ static void handshake_failed(struct tls_stream *t)
         answer_plain_http(t);
 }
 
+static bool has_agreed_on_h2(const SSL *ssl)
+{
+    const unsigned char *name;
+    unsigned n;
+
+    SSL_get0_alpn_selected(ssl, &name, &n);
+    return n == 2 && memcmp(name, "h2", 2) == 0;
+}
+
 static long handshake_done(struct tls_stream *t)
 {
     bool is_resumed = SSL_session_reused(t->ssl) != 0;
 
+    t->socket.stream.speaks_h2 = has_agreed_on_h2(t->ssl);
     if (!rg_tls_records_begin(&t->records, t->ssl)) {
         t->error = UV_EPROTO;
         handshake_failed(t);
