@@ -1,5 +1,6 @@
 """Writes measured figures into docs/PERFORMANCE.md, between two markers each."""
 
+import itertools
 import os
 
 from programs import TOP
@@ -56,10 +57,12 @@ def write_results(lines):
             continue
         met = {True: "yes", False: "**no**", None: ""}[line["met"]]
         cells = [f"{line['name']}: {line['unit']}", _number(line["value"]),
-                 _number(line["reference"]), _compared(line), line["target"], met]
+                 _number(line["reference"]), _compared(line), line["target"] or "", met]
         rows.append("| " + " | ".join(cells) + " |")
     rows += ["", "Parameters:", ""]
-    rows += [f"* {line['name']}: {_params(line)}" for line in lines if "skipped" not in line]
+    measured = [line for line in lines if "skipped" not in line]
+    for params, same in itertools.groupby(measured, _params):
+        rows.append(f"* {', '.join(line['name'] for line in same)}: {params}")
     _replace("results", rows)
 
 

@@ -7,7 +7,6 @@
 #include <unistd.h>
 
 #include "base/alloc.h"
-#include "base/clock.h"
 #include "base/counter.h"
 #include "base/log.h"
 #include "http/client.h"
@@ -24,6 +23,7 @@ struct rg_jwks {
     struct rg_http_client *http; /* NULL: a file that is read once */
     bool is_url;
     uint64_t min_interval_ms;
+    uint64_t (*now_ms)(void);
     atomic_ulong generation, refreshed, failed;
 
     pthread_mutex_t lock; /* from here on */
@@ -91,7 +91,7 @@ static void end_fetch(struct rg_jwks *jwks)
     jwks->waiting_n = jwks->waiting_cap = 0;
     jwks->is_fetching = false;
     /* From the end: else those who waited for a slow failure would begin the next one at once. */
-    jwks->not_before_ms = rg_clock_mono_ms() + jwks->min_interval_ms;
+    jwks->not_before_ms = jwks->now_ms() + jwks->min_interval_ms;
     pthread_mutex_unlock(&jwks->lock);
     for (size_t i = 0; i < n; i++)
         waiting[i].fn(waiting[i].arg);
@@ -134,18 +134,22 @@ static void fetch(struct rg_jwks *jwks)
     }
 }
 
-/* Begins a refresh if none is under way and, for a token's sake, the last one is long enough ago.
+/*
+ * Begins a refresh if none is under way and, for a token's sake, the last one is long enough ago.
+ * True if one is under way now, or was a moment ago.
  */
-static void begin_refresh(struct rg_jwks *jwks, bool is_for_token)
+static bool begin_refresh(struct rg_jwks *jwks, bool is_for_token)
 {
-    uint64_t now = rg_clock_mono_ms();
+    uint64_t now = jwks->now_ms();
 
     pthread_mutex_lock(&jwks->lock);
     bool begins = !jwks->is_fetching && (!is_for_token || now >= jwks->not_before_ms);
     jwks->is_fetching |= begins;
+    bool is_fetching = jwks->is_fetching;
     pthread_mutex_unlock(&jwks->lock);
     if (begins)
         fetch(jwks);
+    return is_fetching;
 }
 
 static void on_interval(void *arg)
@@ -174,6 +178,7 @@ struct rg_jwks *rg_jwks_new(const struct rg_jwks_settings *settings, struct rg_w
     jwks->source = rg_strndup(settings->source, strlen(settings->source));
     jwks->is_url = rg_http_client_is_url(rg_str_c(settings->source));
     jwks->min_interval_ms = settings->min_interval_ms;
+    jwks->now_ms = settings->now_ms;
     jwks->http = settings->http;
     pthread_mutex_init(&jwks->lock, NULL);
     if (!jwks->is_url &&
@@ -214,15 +219,11 @@ uint64_t rg_jwks_generation(const struct rg_jwks *jwks)
     return atomic_load(&jwks->generation);
 }
 
-bool rg_jwks_ask_refresh(struct rg_jwks *jwks)
+bool rg_jwks_ask_refresh(struct rg_jwks *jwks, uint64_t generation)
 {
-    if (!jwks->is_url || jwks->http == NULL)
-        return false;
-    begin_refresh(jwks, true);
-    pthread_mutex_lock(&jwks->lock);
-    bool is_fetching = jwks->is_fetching;
-    pthread_mutex_unlock(&jwks->lock);
-    return is_fetching;
+    if (rg_jwks_generation(jwks) != generation)
+        return true;
+    return jwks->is_url && jwks->http != NULL && begin_refresh(jwks, true);
 }
 
 int rg_jwks_wait(struct rg_jwks *jwks, void (*fn)(void *arg), void *arg)

@@ -20,6 +20,7 @@ struct rg_jwks_settings {
     uint64_t interval_ms;        /* between two refreshes */
     uint64_t min_interval_ms;    /* after a refresh, before tokens may ask for the next */
     struct rg_http_client *http; /* NULL: a file is read once */
+    uint64_t (*now_ms)(void);    /* a monotonic clock, for min_interval_ms */
 };
 
 /*
@@ -38,10 +39,10 @@ struct rg_keyset *rg_jwks_get(struct rg_jwks *jwks);
 uint64_t rg_jwks_generation(const struct rg_jwks *jwks);
 
 /*
- * A token names a key that is not there. True if a refresh is under way now, so that waiting may
- * help.
+ * A token names a key that was not there under this generation. True if waiting may help: a refresh
+ * is under way, or there are newer keys already.
  */
-bool rg_jwks_ask_refresh(struct rg_jwks *jwks);
+bool rg_jwks_ask_refresh(struct rg_jwks *jwks, uint64_t generation);
 
 /* Calls fn(arg) when the refresh has ended, or at once if none is under way. RG_EFULL: too many
  * wait. */

@@ -20,9 +20,10 @@
 struct ticket {
     struct rg_map_link link;
     struct rg_hash128 hash;
-    uint64_t until_ms; /* good before this moment */
-    struct rg_claims *claims;
+    uint64_t until_ms;          /* good before this moment */
     struct ticket *prev, *next; /* in the queue */
+    size_t token_n;
+    char token[];
 };
 
 struct rg_tickets {
@@ -33,6 +34,7 @@ struct rg_tickets {
     pthread_mutex_t lock; /* for all that follows */
     struct rg_map map;
     struct ticket *oldest, *newest;
+    size_t bytes; /* of the tokens */
 
     _Atomic uint64_t issued, redeemed, refused; /* any thread */
 };
@@ -48,16 +50,11 @@ struct rg_tickets *rg_tickets_new(uint64_t lifetime_ms, size_t max)
     return tickets;
 }
 
-static void free_ticket(struct ticket *ticket)
-{
-    rg_claims_unref(&ticket->claims);
-    rg_free(ticket);
-}
-
 /* Takes ticket out of the map and the queue. */
 static void remove_locked(struct rg_tickets *tickets, struct ticket *ticket)
 {
     rg_map_remove(&tickets->map, &ticket->link);
+    tickets->bytes -= ticket->token_n;
     if (ticket->prev != NULL)
         ticket->prev->next = ticket->next;
     else
@@ -71,6 +68,7 @@ static void remove_locked(struct rg_tickets *tickets, struct ticket *ticket)
 static void add_locked(struct rg_tickets *tickets, struct ticket *ticket)
 {
     rg_map_add(&tickets->map, &ticket->link, ticket->hash.w[0]);
+    tickets->bytes += ticket->token_n;
     ticket->prev = tickets->newest;
     if (tickets->newest != NULL)
         tickets->newest->next = ticket;
@@ -84,7 +82,7 @@ static void forget_old_locked(struct rg_tickets *tickets, uint64_t now_ms)
     while (tickets->oldest != NULL && tickets->oldest->until_ms <= now_ms) {
         struct ticket *ticket = tickets->oldest;
         remove_locked(tickets, ticket);
-        free_ticket(ticket);
+        rg_free(ticket);
     }
 }
 
@@ -112,28 +110,30 @@ static void count(_Atomic uint64_t *counter)
     atomic_fetch_add_explicit(counter, 1, memory_order_relaxed);
 }
 
-int rg_tickets_issue(struct rg_tickets *tickets, struct rg_claims *claims, uint64_t now_ms,
+int rg_tickets_issue(struct rg_tickets *tickets, struct rg_str token, uint64_t now_ms,
                      char ret[RG_TICKET_LEN + 1])
 {
     unsigned char bytes[TICKET_BYTES];
     RG_CLEANUP(rg_buf_done) struct rg_buf text = {0};
-    struct ticket *ticket = rg_zalloc(sizeof(*ticket));
+    struct ticket *ticket = rg_zalloc(sizeof(*ticket) + token.n);
 
     rg_random_bytes(bytes, sizeof(bytes));
     rg_base64url_add(&text, bytes, sizeof(bytes));
     rg_assert(text.n == RG_TICKET_LEN);
     ticket->hash = rg_hash128(&tickets->hash_key, text.p, text.n);
     ticket->until_ms = now_ms + tickets->lifetime_ms;
-    ticket->claims = rg_claims_ref(claims);
+    ticket->token_n = token.n;
+    memcpy(ticket->token, token.p, token.n);
 
     pthread_mutex_lock(&tickets->lock);
     forget_old_locked(tickets, now_ms);
-    bool has_room = tickets->map.n < tickets->max;
+    bool has_room =
+        tickets->map.n < tickets->max && token.n <= RG_TICKETS_MAX_BYTES - tickets->bytes;
     if (has_room)
         add_locked(tickets, ticket);
     pthread_mutex_unlock(&tickets->lock);
     if (!has_room) {
-        free_ticket(ticket);
+        rg_free(ticket);
         return RG_EFULL;
     }
     memcpy(ret, text.p, RG_TICKET_LEN);
@@ -143,7 +143,7 @@ int rg_tickets_issue(struct rg_tickets *tickets, struct rg_claims *claims, uint6
 }
 
 int rg_tickets_redeem(struct rg_tickets *tickets, struct rg_str text, uint64_t now_ms,
-                      struct rg_claims **ret)
+                      struct rg_buf *ret_token)
 {
     struct rg_hash128 hash = rg_hash128(&tickets->hash_key, text.p, text.n);
     struct ticket *ticket = NULL;
@@ -160,9 +160,8 @@ int rg_tickets_redeem(struct rg_tickets *tickets, struct rg_str text, uint64_t n
      */
     bool is_good = ticket != NULL && ticket->until_ms > now_ms;
     if (is_good)
-        *ret = RG_STEAL(ticket->claims);
-    if (ticket != NULL)
-        free_ticket(ticket);
+        rg_buf_add(ret_token, ticket->token, ticket->token_n);
+    rg_free(ticket);
     count(is_good ? &tickets->redeemed : &tickets->refused);
     return is_good ? 0 : RG_EDENIED;
 }

@@ -9,8 +9,8 @@
  */
 #pragma once
 
-#include "auth/claims.h"
 #include "base/buf.h"
+#include "base/err.h"
 
 struct rg_tickets;
 
@@ -18,18 +18,23 @@ struct rg_tickets;
 struct rg_tickets *rg_tickets_new(uint64_t lifetime_ms, size_t max);
 void rg_tickets_free(struct rg_tickets **ticketsp);
 
-#define RG_TICKET_LEN 43 /* 256 random bits in base64url */
+#define RG_TICKET_LEN        43                         /* 256 random bits in base64url */
+#define RG_TICKETS_MAX_BYTES ((size_t)64 * 1024 * 1024) /* of the tokens they stand for */
 
-/* Makes a ticket for claims (a reference is taken). RG_EFULL if too many are outstanding. */
-int rg_tickets_issue(struct rg_tickets *tickets, struct rg_claims *claims, uint64_t now_ms,
+/*
+ * Makes a ticket for a token, which is copied. RG_EFULL if too many are outstanding, or too many
+ * bytes of tokens.
+ */
+int rg_tickets_issue(struct rg_tickets *tickets, struct rg_str token, uint64_t now_ms,
                      char ret[RG_TICKET_LEN + 1]);
 
 /*
- * Redeems a ticket: it is gone afterwards. Returns 0 with a reference in *ret, or RG_EDENIED for
- * one that does not exist, was used, or is too old. The claims may have expired meanwhile.
+ * Redeems a ticket: it is gone afterwards. Returns 0 with its token appended to ret_token, or
+ * RG_EDENIED for one that does not exist, was used, or is too old. The token is to be verified like
+ * any other: it may have expired, its session may have been banned, its key withdrawn.
  */
 int rg_tickets_redeem(struct rg_tickets *tickets, struct rg_str ticket, uint64_t now_ms,
-                      struct rg_claims **ret);
+                      struct rg_buf *ret_token);
 
 uint64_t rg_tickets_lifetime_ms(const struct rg_tickets *tickets);
 

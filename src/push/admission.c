@@ -2,7 +2,6 @@
 
 #include <stdio.h>
 
-#include "auth/blacklist.h"
 #include "base/alloc.h"
 #include "base/clock.h"
 #include "base/log.h"
@@ -89,36 +88,19 @@ static int check_json(struct rg_admission *a, struct rg_exchange *exchange)
     return 0;
 }
 
-/* What a token would be refused for that was good when its ticket was made. */
-static int check_claims(struct rg_admission *a)
-{
-    struct rg_blacklist *blacklist = a->hub->push->settings.blacklist;
-    const struct rg_claims *claims = a->claims;
-    struct rg_why why = {0};
-
-    if (claims->exp_s <= rg_clock_wall_us() / 1000000)
-        rg_why_set(&why, RG_EDENIED, "", "token expired");
-    else if (blacklist != NULL &&
-             ((claims->session.n > 0 && rg_blacklist_has(blacklist, claims->session)) ||
-              (claims->jti.n > 0 && rg_blacklist_has(blacklist, claims->jti))))
-        rg_why_set(&why, RG_EDENIED, "", "Ignoring blacklisted JWT with ID \"%.*s\".",
-                   claims->jti.n > 200 ? 200 : (int)claims->jti.n, claims->jti.p);
-    else
-        return 0;
-    return refuse_for(a, RG_REFUSED_TOKEN,
-                      "could not parse subscriptions: could not decode JWT: ", &why);
-}
-
+/* Puts the ticket's token in its place: it is verified like one that was given itself. */
 static int redeem_ticket(struct rg_admission *a)
 {
     struct rg_tickets *tickets = a->hub->push->settings.tickets;
 
+    rg_buf_clear(&a->token);
     if (tickets == NULL ||
-        rg_tickets_redeem(tickets, a->ticket, a->hub->reactor->now_ms, &a->claims) < 0)
+        rg_tickets_redeem(tickets, a->ticket, a->hub->reactor->now_ms, &a->token) < 0)
         return refuse(a, RG_REFUSED_TOKEN,
                       "could not parse subscriptions: could not redeem ticket: it does not exist, "
                       "was used, or is too old");
-    return check_claims(a);
+    a->jwt = rg_buf_str(&a->token);
+    return 0;
 }
 
 static rg_question_fn on_answer;
@@ -141,8 +123,10 @@ static int check_token(struct rg_admission *a, struct rg_exchange *exchange)
     int err;
 
     (void)exchange;
+    if (a->jwt.n == 0 && a->ticket.n > 0 && redeem_ticket(a) < 0)
+        return RG_EDENIED;
     if (a->jwt.n == 0)
-        return a->ticket.n == 0 ? 0 : redeem_ticket(a);
+        return 0;
     err = rg_credentials_verify(a->hub->push, a->jwt, a->is_answered, &a->claims, &reason);
     if (err == RG_EAGAIN)
         return await_keys(a);
@@ -303,6 +287,7 @@ void rg_admission_begin(struct rg_admission *a, struct rg_hub *hub, enum rg_tran
 void rg_admission_done(struct rg_admission *a)
 {
     rg_buf_done(&a->text);
+    rg_buf_done(&a->token);
     rg_subscription_set_free(&a->set);
     rg_claims_unref(&a->claims);
     if (a->seat != NULL)

@@ -46,7 +46,8 @@ struct rg_admission {
     struct rg_applicant applicant; /* until rg_admission_begin() returns */
     struct rg_buf text;            /* what these lie in: */
     struct rg_str jwt, ticket, subscriptions;
-    bool is_cookie; /* jwt is from the cookie */
+    bool is_cookie;      /* jwt is from the cookie */
+    struct rg_buf token; /* jwt, where it is from the ticket */
 
     unsigned step;    /* of the transport's list of checks */
     bool is_answered; /* the question of this step */

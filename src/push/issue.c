@@ -3,6 +3,7 @@
 #include "base/alloc.h"
 #include "push/answer.h"
 #include "push/api.h"
+#include "push/bearer.h"
 #include "push/credentials.h"
 #include "push/question.h"
 
@@ -35,13 +36,13 @@ static void refuse_for_now(struct rg_answer *answer, struct rg_exchange *exchang
 }
 
 static void hand_out(struct rg_hub *hub, struct rg_answer *answer, struct rg_exchange *exchange,
-                     struct rg_claims *claims)
+                     struct rg_str token)
 {
     struct rg_tickets *tickets = hub->push->settings.tickets;
     char ticket[RG_TICKET_LEN + 1];
     struct rg_buf json = {0};
 
-    if (rg_tickets_issue(tickets, claims, hub->reactor->now_ms, ticket) < 0) {
+    if (rg_tickets_issue(tickets, token, hub->reactor->now_ms, ticket) < 0) {
         refuse_for_now(answer, exchange, "Too many tickets are outstanding, try again.");
         return;
     }
@@ -57,14 +58,15 @@ static int serve(struct rg_hub *hub, struct rg_answer *answer, struct rg_exchang
                  struct rg_str authorization, bool is_last_try)
 {
     struct rg_credentials credentials;
+    struct rg_str rest = authorization, token;
     int err = rg_credentials_check(hub->push, authorization, is_last_try, &credentials);
 
     if (err == RG_EAGAIN)
         return err;
-    if (credentials.n == 0 || credentials.has_invalid)
+    if (credentials.n == 0 || credentials.has_invalid || !rg_bearer_next(&rest, &token))
         refuse_token(answer, exchange, &credentials);
     else
-        hand_out(hub, answer, exchange, credentials.claims[0]);
+        hand_out(hub, answer, exchange, token);
     rg_credentials_done(&credentials);
     return 0;
 }

@@ -1,8 +1,9 @@
 // HTTP/2, over TLS.
 //
 // - Streams of events, requests and refusals are what they are over HTTP/1.1; many of them share
-//   one connection, and each client gets its own events.
+//   one connection, WebSockets as well, and each client gets its own events.
 import assert from 'node:assert/strict';
+import { once } from 'node:events';
 import http2 from 'node:http2';
 import tls from 'node:tls';
 import { after, before, describe, it } from 'node:test';
@@ -11,6 +12,12 @@ import { V1, suiteGateway, testGateway } from '../support/gateway.mjs';
 import { FIXTURE, LAST, ev, publish, query } from '../support/events.mjs';
 import { bearer, token } from '../support/jwt.mjs';
 import { Inbox, within } from '../support/wait.mjs';
+
+/** How long the frame of a server is that begins here. */
+function frameLength(bytes) {
+  const n = bytes[1] & 0x7f;
+  return n < 126 ? 2 + n : bytes.length < 4 ? 4 : 4 + bytes.readUInt16BE(2);
+}
 
 describe('clients over HTTP/2', () => {
   const suite = suiteCertificate();
@@ -101,6 +108,56 @@ describe('clients over HTTP/2', () => {
     const large = ev('chat.posted', { author: 'ada', text: 'x'.repeat(500000) });
     await publish(shared.gateway, large);
     assert.deepEqual(await events.next(), large);
+  });
+
+  it('http2: a WebSocket shares the connection, too', async (t) => {
+    const authority = `127.0.0.1:${shared.gateway.httpsPort}`;
+    const stream = session.request({ ':method': 'CONNECT', ':protocol': 'websocket',
+      ':scheme': 'https', ':authority': authority, 'sec-websocket-version': '13',
+      ':path': `${V1}/connection/ws${query({ jwt: token({ username: 'ada' }), subscriptions: [LAST] })}` },
+    { endStream: false });
+    t.after(() => stream.close());
+    const frames = new Inbox();
+    let bytes = Buffer.alloc(0);
+    stream.on('data', (chunk) => {
+      bytes = Buffer.concat([bytes, chunk]);
+      for (let n; bytes.length >= 2 && (n = frameLength(bytes)) <= bytes.length;) {
+        frames.put(bytes.subarray(0, n));
+        bytes = bytes.subarray(n);
+      }
+    });
+    const [head] = await within(once(stream, 'response'), 'the answer');
+    assert.equal(head[':status'], 200);
+    const event = async () => {
+      const frame = await frames.next();
+      assert.equal(frame[0], 0x81, 'a text in one frame');
+      return JSON.parse(frame.subarray(frame[1] < 126 ? 2 : 4));
+    };
+    assert.equal((await event()).type, 'rig.connection.create');
+    assert.deepEqual((await event()).data[0],
+      { eventType: 'chat.posted', oneOf: [{ author: 'ada' }] });
+    const sent = await publish(shared.gateway, ev('chat.posted', { author: 'ada' }));
+    assert.deepEqual(await event(), sent);
+    stream.write(Buffer.from('8a00', 'hex')); // not masked
+    assert.equal((await frames.next()).toString('hex'), '880203ea', 'close 1002');
+    await within(once(stream, 'end'), 'the end of the stream');
+  });
+
+  it('http2: HTTP2_MAX_STREAMS is announced and kept', async (t) => {
+    const gateway = await testGateway(t, { env: { ...httpsVariables(suite.made), HTTP2_MAX_STREAMS: '3' } });
+    const own = http2.connect(gateway.overTls().url(''), { ca: suite.made.pem });
+    t.after(() => own.destroy());
+    await within(once(own, 'remoteSettings'), 'the settings');
+    assert.equal(own.remoteSettings.maxConcurrentStreams, 3);
+    const streams = Array.from({ length: 3 }, () => own.request({ ':path': `${V1}/connection/sse` }));
+    for (const stream of streams) await within(once(stream, 'response'), 'a stream');
+    let isAnswered = false;
+    const waiting = own.request({ ':path': '/_rig/health' });
+    const answered = once(waiting, 'response').then(() => { isAnswered = true; });
+    await gateway.get('/_rig/health');
+    assert.equal(isAnswered, false, 'the client waits for room');
+    streams[0].close();
+    await within(answered, 'there is room');
   });
 
   it('http2: HTTP2=false leaves HTTP/1.1', async (t) => {

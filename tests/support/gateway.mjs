@@ -195,7 +195,7 @@ export class Gateway {
   }
 
   internal(path, options = {}) {
-    return request({ port: this.internalPort, path, ...options });
+    return request({ scheme: this.scheme, port: this.internalPort, tls: this.tls, path, ...options });
   }
 
   /** kind is http or ws; through the HTTPS ports it is https or wss. */

@@ -20,7 +20,7 @@ export function request({ tls, scheme = tls ? 'https' : 'http', host = '127.0.0.
   method = 'GET', path = '/', headers = {}, body, setHost = true, localAddress }, ms) {
   const answer = new Promise((resolve, reject) => {
     const req = send(
-      tls ? 'https' : scheme, { host, port, method, path, headers, setHost, localAddress, ...tls }, (res) => {
+      scheme, { host, port, method, path, headers, setHost, localAddress, ...tls }, (res) => {
         const chunks = [];
         res.on('data', (chunk) => chunks.push(chunk));
         res.on('error', reject);
@@ -54,6 +54,14 @@ export class RawConnection {
     });
     connection.#listen(readsSlowly);
     return within(opened, `a connection to port ${port}`);
+  }
+
+  /** The same on a stream that is there already. */
+  static over(stream) {
+    const connection = new RawConnection();
+    connection.#socket = stream;
+    connection.#listen(false);
+    return connection;
   }
 
   #listen(readsSlowly) {

@@ -3,11 +3,13 @@ import assert from 'node:assert/strict';
 import { V1 } from './gateway.mjs';
 import { query } from './events.mjs';
 import { send } from './http.mjs';
-import { EventSource } from './packages.mjs';
+import { load } from './packages.mjs';
 import { Inbox, deferred, within } from './wait.mjs';
 
+const { EventSource } = load('eventsource');
+
 /** One frame, taken apart: its lines, and what a browser would make of them. */
-function parseFrame(text) {
+export function parseFrame(text) {
   const lines = text.split('\n');
   const values = (name) => lines.filter((line) => line.startsWith(`${name}:`))
     .map((line) => line.slice(name.length + 1).replace(/^ /, ''));

@@ -4,8 +4,10 @@ import { randomBytes } from 'node:crypto';
 import { V1 } from './gateway.mjs';
 import { query } from './events.mjs';
 import { RawConnection } from './http.mjs';
-import { WebSocket } from './packages.mjs';
+import { load } from './packages.mjs';
 import { Inbox, deferred, within } from './wait.mjs';
+
+const WebSocket = load('ws');
 
 export class WsClient {
   gateway;
@@ -96,18 +98,28 @@ export function handshake(path = `${V1}/connection/ws`, headers = {}) {
 export class RawWebSocket {
   #connection;
 
-  static async open(gateway, parameters = {}) {
+  headers;                        // of the gateway's answer
+
+  static async open(gateway, parameters = {}, headers = {}) {
     const socket = new RawWebSocket();
     socket.#connection = await RawConnection.open(gateway.port);
-    socket.#connection.write(handshake(`${V1}/connection/ws${query(parameters)}`));
-    const { status } = await socket.#connection.head();
-    assert.equal(status, 101);
+    socket.#connection.write(handshake(`${V1}/connection/ws${query(parameters)}`, headers));
+    const head = await socket.#connection.head();
+    assert.equal(head.status, 101);
+    socket.headers = head.headers;
+    return socket;
+  }
+
+  /** On a RawConnection whose handshake is done, or of another kind. */
+  static over(connection) {
+    const socket = new RawWebSocket();
+    socket.#connection = connection;
     return socket;
   }
 
   /** Also reads the first two events. */
-  static async openAndGreet(gateway, parameters) {
-    const socket = await RawWebSocket.open(gateway, parameters);
+  static async openAndGreet(gateway, parameters, headers) {
+    const socket = await RawWebSocket.open(gateway, parameters, headers);
     await socket.frame();
     await socket.frame();
     return socket;
@@ -130,7 +142,7 @@ export class RawWebSocket {
     return this;
   }
 
-  /** The next frame: { opcode, text, code }. */
+  /** The next frame: { opcode, text, code }; of a data frame { opcode, text, rsv, payload }. */
   async frame(ms) {
     const [first, second] = await this.#connection.take(2, ms);
     assert.equal(second & 0x80, 0, 'a server does not mask');
@@ -139,7 +151,9 @@ export class RawWebSocket {
     else if (n === 127) n = Number((await this.#connection.take(8, ms)).readBigUInt64BE());
     const payload = n > 0 ? await this.#connection.take(n, ms) : Buffer.alloc(0);
     const opcode = first & 0x0f;
-    if (opcode !== OPCODE.close) return { opcode, text: payload.toString('utf8') };
+    const text = payload.toString('utf8');
+    if (opcode < OPCODE.close) return { opcode, text, rsv: (first >> 4) & 7, payload };
+    if (opcode !== OPCODE.close) return { opcode, text };
     return {
       opcode, code: n >= 2 ? payload.readUInt16BE() : undefined, text: payload.subarray(2).toString(),
     };

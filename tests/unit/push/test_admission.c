@@ -18,6 +18,7 @@
 #include "../net/peer.h"
 #include "auth/jwt.h"
 #include "base/alloc.h"
+#include "base/base64.h"
 #include "base/log.h"
 #include "base/rcu.h"
 #include "event/subscription.h"
@@ -75,9 +76,10 @@ static struct {
 
     pthread_mutex_t lock;
     pthread_cond_t changed;
-    bool is_held;       /* requests wait for their answer */
-    unsigned requests;  /* that have come in */
-    int status;         /* of its answers */
+    bool is_held;      /* requests wait for their answer */
+    unsigned requests; /* that have come in */
+    int status;        /* of its answers */
+    const char *body;
     struct rg_buf last; /* the request that came last, head and body */
 } service = {.lock = PTHREAD_MUTEX_INITIALIZER, .changed = PTHREAD_COND_INITIALIZER};
 
@@ -106,7 +108,7 @@ static void read_request(int fd, struct rg_buf *text)
 static void serve_one(int fd)
 {
     struct rg_buf text = {0};
-    char answer[200];
+    char answer[400];
 
     read_request(fd, &text);
     pthread_mutex_lock(&service.lock);
@@ -116,9 +118,9 @@ static void serve_one(int fd)
     while (service.is_held)
         pthread_cond_wait(&service.changed, &service.lock);
     snprintf(answer, sizeof(answer),
-             "HTTP/1.1 %d X\r\ncontent-length: 0\r\nlocation: /elsewhere\r\n"
-             "connection: close\r\n\r\n",
-             service.status);
+             "HTTP/1.1 %d X\r\ncontent-length: %zu\r\nlocation: /elsewhere\r\n"
+             "connection: close\r\n\r\n%s",
+             service.status, strlen(service.body), service.body);
     pthread_mutex_unlock(&service.lock);
     send(fd, answer, strlen(answer), MSG_NOSIGNAL);
     close(fd);
@@ -156,10 +158,11 @@ static void service_stop(void)
     rg_buf_done(&service.last);
 }
 
-static void service_answers(int status)
+static void service_answers(int status, const char *body)
 {
     pthread_mutex_lock(&service.lock);
     service.status = status;
+    service.body = body;
     pthread_mutex_unlock(&service.lock);
 }
 
@@ -210,15 +213,20 @@ static void shard_init(unsigned id)
     shard->hub->http = shard->http;
 }
 
-static void verifier_init(void)
+/* jwks NULL: with the secret; otherwise with the keys that are there. */
+static void verifier_init(const char *jwks)
 {
-    const struct rg_verifier_settings settings = {.alg = "HS256",
-                                                  .key = RG_STR(SECRET),
-                                                  .session_field = "/jti",
-                                                  .cache_entries = 100,
-                                                  .blacklist = blacklist};
+    struct rg_verifier_settings settings = {.alg = "HS256",
+                                            .jwks = jwks,
+                                            .jwks_interval_ms = 3600000,
+                                            .session_field = "/jti",
+                                            .cache_entries = 100,
+                                            .blacklist = blacklist,
+                                            .http = client};
     struct rg_why why = {0};
 
+    if (jwks == NULL)
+        settings.key = RG_STR(SECRET);
     verifier = rg_verifier_new(&settings, &why);
     if (verifier == NULL)
         fail_msg("%s", why.text);
@@ -242,7 +250,7 @@ static int setup(void **state)
     (void)state;
     client = rg_http_client_new(&rg_http_client_default_settings);
     blacklist = rg_blacklist_new();
-    verifier_init();
+    verifier_init(NULL);
     tickets = rg_tickets_new(60000, 2);
     assert_int_equal(rg_policy_init(&asks, "SUBSCRIPTION_CHECK", service.url, client, &why), 0);
     settings.verifier = verifier;
@@ -251,7 +259,7 @@ static int setup(void **state)
     push = rg_push_new(&settings, extractors);
     shard_init(0);
     shard_init(1);
-    service_answers(200);
+    service_answers(200, "");
     service.requests = 0;
     return 0;
 }
@@ -803,10 +811,8 @@ static void a_ticket_of_a_token_that_is_no_longer_good_is_refused_like_it(void *
     assert_int_equal(rg_blacklist_add(blacklist, RG_STR("s1"), 60), 0);
     expect(sse(ticket, NULL, ""), 400,
            "could not decode JWT: Ignoring blacklisted JWT with ID \"s1\".");
-
-    struct rg_claims *claims = rg_claims_new(RG_STR("{\"exp\":1}"), 1, RG_STR(""), RG_STR(""));
-    assert_int_equal(rg_tickets_issue(tickets, claims, shards[0].reactor.now_ms, text), 0);
-    rg_claims_unref(&claims);
+    assert_int_equal(
+        rg_tickets_issue(tickets, rg_str_c(token_until(1, "")), shards[0].reactor.now_ms, text), 0);
     expect(sse(format("ticket=%s", text), NULL, ""), 400, "could not decode JWT: token expired");
 }
 
@@ -934,9 +940,13 @@ static void a_service_says_who_may_subscribe(void **state)
     peer = ws("", CHAT, "");
     wait_for(peer, "rig.subscriptions_set");
     assert_int_equal(service_requests(), 3);
+    /* A ticket stands for its token here too. */
+    peer = sse(ticket_for(""), CHAT, "");
+    wait_for(peer, "rig.subscriptions_set");
+    assert_true(service_got("\r\nauthorization: Bearer ey"));
     /* Automatic subscriptions need no approval. */
     expect_in(sse(format("jwt=%s", good), NULL, ""));
-    assert_int_equal(service_requests(), 3);
+    assert_int_equal(service_requests(), 4);
 }
 
 static void whatever_else_the_service_answers_means_no(void **state)
@@ -947,7 +957,7 @@ static void whatever_else_the_service_answers_means_no(void **state)
     (void)state;
     push->settings.subscription_check = asks;
     for (size_t i = 0; i < RG_COUNT_OF(statuses); i++) {
-        service_answers(statuses[i]);
+        service_answers(statuses[i], "");
         struct peer *peer = sse("", CHAT, "");
         wait_for(peer, "HTTP/1.1");
         expect(peer, 400, "Subscription denied (not authorized).");
@@ -1071,6 +1081,105 @@ static void a_websocket_that_waits_keeps_what_its_client_sent_early(void **state
     expect(peer, 101, "rig.subscriptions_set");
 }
 
+/* ---- keys that are on their way ---- */
+
+/* SECRET as a key set. */
+static const char *key_set(void)
+{
+    struct rg_buf key = {0};
+
+    rg_base64url_add(&key, SECRET, sizeof(SECRET) - 1);
+    const char *set = format("{\"keys\":[{\"kty\":\"oct\",\"alg\":\"HS256\",\"k\":\"%.*s\"}]}",
+                             RG_STR_ARG(rg_buf_str(&key)));
+    rg_buf_done(&key);
+    return set;
+}
+
+/* The service has been asked for the key set, and has not answered yet. */
+static void begin_to_fetch_keys(void)
+{
+    service_hold(true);
+    rg_verifier_free(&verifier);
+    verifier_init(service.url);
+    push->settings.verifier = verifier;
+    wait_for_requests(1);
+}
+
+static void whoever_comes_with_a_token_waits_for_keys(void **state)
+{
+    const char *connection = connection_token(sse("", NULL, ""));
+    struct peer *waiting[6];
+
+    (void)state;
+    push->settings.submission_check.kind = RG_POLICY_TOKEN;
+    begin_to_fetch_keys();
+    waiting[0] = sse(jwt("\"username\":\"ada\""), NULL, "");
+    waiting[1] = ws(jwt("\"username\":\"ada\""), CHAT, "");
+    waiting[2] = longpoll(jwt(""), NULL, "");
+    waiting[3] = put_on(1, connection, bearer("\"username\":\"ada\""),
+                        "{\"subscriptions\":[{\"eventType\":\"a\"}]}");
+    waiting[4] = post("application/json", bearer(""), EVENT("e1"));
+    waiting[5] = order(bearer(""));
+    assert_int_equal(shards[0].hub->questions_n + shards[1].hub->questions_n, 6);
+    for (size_t i = 0; i < RG_COUNT_OF(waiting); i++)
+        assert_int_equal(waiting[i]->got.n, 0);
+    expect_in(sse("", NULL, ""));
+
+    service_answers(200, key_set());
+    service_hold(false);
+    wait_for_answers();
+    for (size_t i = 0; i < RG_COUNT_OF(waiting); i++)
+        hear(waiting[i]);
+    expect_in(waiting[0]);
+    expect(waiting[0], 200, "\"author\":\"ada\"");
+    expect(waiting[1], 101, "\"author\":\"ada\"");
+    expect(waiting[2], 200, "\"ok\"");
+    expect(waiting[3], 204, "");
+    expect(waiting[4], 202, EVENT("e1"));
+    expect(waiting[5], 201, "\"ticket\"");
+    hear(&peers[0]);
+    assert_true(peer_has(&peers[0], "{\"author\":\"ada\"}]},{\"eventType\":\"a\",\"oneOf\":[]}]"));
+}
+
+static void a_token_is_refused_when_no_keys_have_come(void **state)
+{
+    const char *connection = connection_token(sse("", NULL, ""));
+    struct peer *waiting[4];
+
+    (void)state;
+    push->settings.submission_check.kind = RG_POLICY_TOKEN;
+    begin_to_fetch_keys();
+    waiting[0] = sse(jwt(""), NULL, "");
+    waiting[1] = put(connection, bearer(""), "{\"subscriptions\":[]}");
+    waiting[2] = post("application/json", bearer(""), EVENT("e1"));
+    waiting[3] = order(bearer(""));
+    service_answers(404, "");
+    service_hold(false);
+    wait_for_answers();
+    for (size_t i = 0; i < RG_COUNT_OF(waiting); i++)
+        hear(waiting[i]);
+    expect(waiting[0], 400, "could not parse subscriptions: could not decode JWT: ");
+    expect(waiting[1], 400, "cannot accept subscription request: invalid authorization header: ");
+    expect(waiting[2], 403, "Submission denied.");
+    expect(waiting[3], 401, "A ticket needs a valid bearer token: ");
+}
+
+static void keys_and_service_may_both_be_waited_for(void **state)
+{
+    (void)state;
+    push->settings.subscription_check = asks;
+    begin_to_fetch_keys();
+    struct peer *peer = sse(jwt(""), CHAT, "");
+    struct peer *leaves = longpoll(jwt(""), CHAT, "");
+    close(leaves->fd);
+    leaves->fd = -1;
+    service_answers(200, key_set());
+    service_hold(false);
+    wait_for(peer, "rig.subscriptions_set");
+    assert_int_equal(service_requests(), 2);
+    assert_true(service_got("\r\n\r\n{\"subscriptions\":" CHAT "}"));
+}
+
 /* ---- SUBMISSION_CHECK ---- */
 
 static void events_need_one_valid_token(void **state)
@@ -1118,7 +1227,7 @@ static void a_service_says_who_may_send_events(void **state)
     expect(peer, 202, "\"b1\"");
     assert_true(service_got("\"data\":{\"room\":1}"));
 
-    service_answers(403);
+    service_answers(403, "");
     peer = post("application/json", "", EVENT("e2"));
     wait_for(peer, "HTTP/1.1");
     expect(peer, 403, "Submission denied.");
@@ -1349,6 +1458,9 @@ int main(void)
         TEST(a_client_that_leaves_while_it_waits_leaves_nothing_behind),
         TEST(what_is_pipelined_behind_a_request_that_waits_is_not_lost),
         TEST(a_websocket_that_waits_keeps_what_its_client_sent_early),
+        TEST(whoever_comes_with_a_token_waits_for_keys),
+        TEST(a_token_is_refused_when_no_keys_have_come),
+        TEST(keys_and_service_may_both_be_waited_for),
         TEST(events_need_one_valid_token),
         TEST(a_service_says_who_may_send_events),
         TEST(a_batch_is_taken_as_a_whole),
