@@ -5,6 +5,7 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import { suiteGateway } from '../support/gateway.mjs';
+import { exchange } from '../support/http.mjs';
 
 const BAD_REQUEST = { errors: { detail: 'Bad request' } };
 const JSON_TYPE = 'application/json; charset=utf-8';
@@ -69,7 +70,10 @@ describe('the session blacklist', () => {
   }
 
   it('management-api 5: a body of 9 MB is too long', async () => {
-    const { status } = await post(entry('x'.repeat(9_000_000)));
+    // The head says so; the answer does not wait for the body.
+    const { status } = await exchange(suite.gateway.internalPort,
+      'POST /v3/session-blacklist HTTP/1.1\r\nHost: a\r\nContent-Type: application/json\r\n' +
+      'Content-Length: 9000000\r\n\r\n');
     assert.equal(status, 413);
   });
 
