@@ -295,7 +295,7 @@ static int check_h2_handshake(const struct rg_request *req, struct rg_why *why)
         return rg_why_set(why, -400, "", "a WebSocket is opened with CONNECT");
     if (!rg_str_eq(single_field(req, RG_STR("sec-websocket-version")), RG_STR("13")))
         return rg_why_set(why, -400, "sec-websocket-version", "the version is not 13");
-    return 0;
+    return rg_ws_check_extensions(req, why);
 }
 
 int rg_ws_check_handshake(const struct rg_request *req, char accept[RG_WS_ACCEPT_SIZE],

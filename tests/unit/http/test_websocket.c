@@ -463,6 +463,30 @@ static void a_bad_upgrade_is_answered_400(void **state)
     check_handshake(-400);
 }
 
+/* RFC 8441 section 5. */
+static void over_http2_a_websocket_needs_no_upgrade_and_no_key(void **state)
+{
+    struct rg_request req = {.method = RG_GET, .is_h2 = true, .minor = 1};
+    char accept[RG_WS_ACCEPT_SIZE] = "x";
+
+    (void)state;
+    req.protocol = RG_STR("websocket");
+    req.fields[0] = (struct rg_http_field){RG_STR("sec-websocket-version"), RG_STR("13")};
+    req.fields_n = 1;
+    assert_int_equal(rg_ws_check_handshake(&req, accept, NULL), 0);
+    assert_string_equal(accept, "");
+    req.fields[1] =
+        (struct rg_http_field){RG_STR("sec-websocket-extensions"), RG_STR("permessage-deflate;")};
+    req.fields_n = 2;
+    assert_int_equal(rg_ws_check_handshake(&req, accept, NULL), -400);
+    req.fields_n = 1;
+    req.fields[0].value = RG_STR("8");
+    assert_int_equal(rg_ws_check_handshake(&req, accept, NULL), -400);
+    req.fields[0].value = RG_STR("13");
+    req.protocol = (struct rg_str){NULL, 0};
+    assert_int_equal(rg_ws_check_handshake(&req, accept, NULL), -400);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -482,6 +506,7 @@ int main(void)
         cmocka_unit_test(the_handshake_of_the_rfc_is_accepted),
         cmocka_unit_test(what_is_no_upgrade_is_answered_426),
         cmocka_unit_test(a_bad_upgrade_is_answered_400),
+        cmocka_unit_test(over_http2_a_websocket_needs_no_upgrade_and_no_key),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

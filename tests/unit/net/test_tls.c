@@ -542,6 +542,8 @@ static int negotiate(const char *offered, char chosen[16])
     int ret = shake_hands();
     SSL_get0_alpn_selected(client, &p, &n);
     snprintf(chosen, 16, "%.*s", (int)n, (const char *)p);
+    if (ret == 1)
+        assert_int_equal(owner.stream->speaks_h2, strcmp(chosen, "h2") == 0);
     disconnect();
     return ret;
 }
