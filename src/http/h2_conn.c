@@ -25,8 +25,11 @@
 #define CONN_WINDOW      (1024 * 1024)
 #define GOAWAY_SIZE      17
 
-/* RFC 9113 10.5. Streams ended before their time, by the peer or because of it. */
-#define RESET_BURST       500
+/*
+ * RFC 9113 10.5. Streams that are ended before their time, by the peer or because of it; and as
+ * many as may be open at a time, which may go at once.
+ */
+#define RESET_BURST       400
 #define RESET_RATE        100
 /* Frames that move nothing forward: PING, SETTINGS, PRIORITY, empty DATA and unknown ones. */
 #define TALK_BURST        500
@@ -247,7 +250,7 @@ static void arm_for_state(struct rg_h2_conn *c)
 {
     uint64_t now = c->reactor->now_ms;
 
-    if (c->requests_n > 0 || c->stuck_since_ms != 0) {
+    if (c->timed_n > 0 || c->stuck_since_ms != 0) {
         arm(c, CHECK_MS);
     } else if (c->streams_n == 0) {
         uint64_t end = c->idle_since_ms + idle_limit(c);
@@ -358,9 +361,14 @@ static int flooded(struct rg_h2_conn *c)
     return NGHTTP2_ERR_CALLBACK_FAILURE;
 }
 
+static unsigned reset_burst(const struct rg_http_server *server)
+{
+    return RESET_BURST + server->settings->h2_max_streams;
+}
+
 static int spend_reset(struct rg_h2_conn *c)
 {
-    if (spend(&c->resets, c->reactor->now_ms, RESET_BURST, RESET_RATE))
+    if (spend(&c->resets, c->reactor->now_ms, reset_burst(c->server), RESET_RATE))
         return 0;
     return flooded(c);
 }
@@ -734,7 +742,7 @@ void rg_h2_conn_open(struct rg_http_server *server, struct rg_stream *stream,
     c->late.fn = at_turn_end;
     c->idle_since_ms = now;
     c->preface_left = NGHTTP2_CLIENT_MAGIC_LEN;
-    c->resets = (struct rg_h2_budget){RESET_BURST, now};
+    c->resets = (struct rg_h2_budget){reset_burst(server), now};
     c->talk = (struct rg_h2_budget){TALK_BURST, now};
     c->session = session_new(c);
     rg_http_server_add(server, &c->link, &link_ops);

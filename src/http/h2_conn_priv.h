@@ -59,10 +59,12 @@ struct rg_h2_stream {
     union {
         struct rg_h2_request *request; /* NULL: answered */
         struct rg_buf *in;             /* once taken: received and not read; NULL: nothing */
+        uint64_t closed_ms;            /* once the taker has closed it */
     };
     int32_t id;
     bool is_taken : 1;
     bool is_held : 1;      /* taken, and not closed by the taker */
+    bool is_ending : 1;    /* closed by the taker, and END_STREAM waits for the peer's windows */
     bool is_tunnel : 1;    /* an extended CONNECT */
     bool is_due : 1;       /* in conn's list */
     bool is_called : 1;    /* its handler or owner is on the stack */
@@ -95,7 +97,8 @@ struct rg_h2_conn {
     struct rg_late late;
 
     struct rg_h2_stream *streams;
-    size_t streams_n, requests_n;
+    size_t streams_n;
+    size_t timed_n; /* requests, and streams whose end is not framed: those with a time limit */
     struct rg_h2_stream *due_first, *due_last; /* a handler to call, an owner to tell, or to free */
     /* A ring of the numbers of those that are closed; negative: the peer had not ended them. */
     int32_t closed[RG_H2_CLOSED];
@@ -172,7 +175,7 @@ void rg_h2_serve(struct rg_h2_stream *s);
 /* Tells a stream whose owner waits for it that it can be written to. */
 void rg_h2_wake_writer(struct rg_h2_stream *s);
 
-/* Refuses or resets a request that is too slow; when to look again is the caller's. */
+/* Refuses or resets what is too slow; when to look again is the caller's. */
 void rg_h2_check_time(struct rg_h2_stream *s);
 
 /* The connection is gone under it. */

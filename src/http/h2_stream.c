@@ -67,7 +67,7 @@ static struct rg_h2_stream *stream_new(struct rg_h2_conn *c, int32_t id)
         c->streams->prev = s;
     c->streams = s;
     c->streams_n++;
-    c->requests_n++;
+    c->timed_n++;
     request->stream = s;
     request->since_ms = c->reactor->now_ms;
     request->exchange.ops = &exchange_ops;
@@ -88,8 +88,7 @@ static void stream_free(struct rg_h2_stream *s)
         s->next->prev = s->prev;
     if (--c->streams_n == 0)
         c->idle_since_ms = s->stream.reactor->now_ms;
-    if (s->is_taken)
-        forget_input(s, s->in != NULL ? s->in->n : 0);
+    c->timed_n -= s->is_ending;
     rg_free(s);
     rg_h2_conn_reap(c);
 }
@@ -112,7 +111,7 @@ static void forget_content(struct rg_h2_request *request)
 static void request_free(struct rg_h2_request *request)
 {
     forget_content(request);
-    request->stream->conn->requests_n--;
+    request->stream->conn->timed_n--;
     rg_exchange_end(&request->exchange);
     rg_buf_done(&request->rest);
     rg_free(request);
@@ -585,11 +584,20 @@ void rg_h2_check_time(struct rg_h2_stream *s)
 {
     const struct rg_http_settings *settings = s->conn->server->settings;
     struct rg_http_server *server = s->conn->server;
-    struct rg_h2_request *request = s->request;
+    struct rg_h2_request *request = s->is_taken ? NULL : s->request;
     uint64_t now = server->reactor->now_ms;
     struct rg_why why = {0};
 
-    if (s->is_taken || s->is_over || request == NULL)
+    if (s->is_over)
+        return;
+    if (s->is_taken) {
+        if (s->is_ending && !s->has_sent_end && now >= s->closed_ms + settings->write_timeout_ms) {
+            rg_count(server->counters, RG_HTTP_TIMEOUTS, 1);
+            reset(s, NGHTTP2_CANCEL);
+        }
+        return;
+    }
+    if (request == NULL)
         return;
     if (request->state == RG_H2_BODY && now >= request->since_ms + RATE_WINDOW_MS) {
         uint64_t want = settings->body_min_rate * RATE_WINDOW_MS / 1000;
@@ -731,19 +739,30 @@ static void stream_shutdown(struct rg_stream *stream)
     rg_h2_run_late(s->conn);
 }
 
+/* The end of what was written goes out as soon as the peer's windows allow, within limits. */
+static void end_later(struct rg_h2_stream *s)
+{
+    struct rg_h2_conn *c = s->conn;
+
+    s->is_ending = true;
+    s->closed_ms = c->reactor->now_ms;
+    c->timed_n++;
+}
+
 static void stream_close(struct rg_stream *stream)
 {
     struct rg_h2_stream *s = of_stream(stream);
 
+    forget_input(s, s->in != NULL ? s->in->n : 0);
     s->is_held = false;
-    if (!s->is_over) {
+    if (!s->is_over && stream->wants_write) {
         /* What waits to be written would be missing: only a reset says so. */
-        if (!stream->wants_write) {
-            stream_shutdown(stream);
-            rg_h2_pump(s->conn);
-        }
+        reset(s, NGHTTP2_CANCEL);
+    } else if (!s->is_over) {
+        stream_shutdown(stream);
+        rg_h2_pump(s->conn);
         if (!s->is_over && !s->has_sent_end)
-            reset(s, NGHTTP2_CANCEL);
+            end_later(s);
     }
     reap(s);
 }

@@ -286,18 +286,9 @@ describe('the blacklist of the internal port', () => {
 describe('tokens that expire', { concurrency: true }, () => {
   const suite = suiteGateway({ env: {
     ...FIXTURE, JWT_EXPIRY_CLOSES: 'true', JWT_EXPIRY_WARNING: '1500' } });
+  // Without subscriptions: the last event of one test is no news for another.
   const open = (t, transport, claims) => connect(
-    t, transport, suite.gateway, { jwt: token(claims), subscriptions: LAST_ONLY });
-
-  /** What the gateway tells the client; the others publish their last events meanwhile. */
-  const told = async (client, type) => {
-    for (;;) {
-      const event = await client.next();
-      if (event.type === LAST.eventType) continue;
-      assert.equal(event.type, type);
-      return event;
-    }
-  };
+    t, transport, suite.gateway, { jwt: token(claims) });
 
   /** Seconds between a token's end and this moment; at most a little. */
   const assertAt = (exp) => {
@@ -308,10 +299,10 @@ describe('tokens that expire', { concurrency: true }, () => {
   it('expiry: a stream is warned, told and ended', async (t) => {
     const exp = now() + 3;
     const client = await open(t, 'sse', { exp });
-    await told(client, 'rig.session_expiring');
+    await client.next('rig.session_expiring');
     const early = exp - Date.now() / 1000;
     assert.ok(early > 0.3 && early < 2.6, `warned ${early} s before`);
-    const expired = await told(client, 'rig.session_expired');
+    const expired = await client.next('rig.session_expired');
     assert.equal(expired.source, 'rig');
     assertAt(exp);
     assert.equal(await client.ended(), 'end');
@@ -320,7 +311,7 @@ describe('tokens that expire', { concurrency: true }, () => {
   it('expiry: a WebSocket is warned and closed', async (t) => {
     const exp = now() + 3;
     const client = await open(t, 'ws', { exp });
-    await told(client, 'rig.session_expiring');
+    await client.next('rig.session_expiring');
     assert.deepEqual(await client.closed(), { code: 4401, reason: 'rig.session_expired' });
     assertAt(exp);
   });
@@ -337,7 +328,7 @@ describe('tokens that expire', { concurrency: true }, () => {
     it(`expiry: a set with a fresh token prolongs (${transport})`, async (t) => {
       const exp = now() + 2;
       const client = await open(t, transport, { exp });
-      await told(client, 'rig.session_expiring');
+      await client.next('rig.session_expiring');
       await subscribe(client, LAST_ONLY, { headers: bearer(token({ exp: now() + 600 })) });
       await until(() => now() > exp + 1, 'the first token is over');
       assert.deepEqual(await receivedUntilLast(client), []);
@@ -346,9 +337,9 @@ describe('tokens that expire', { concurrency: true }, () => {
     it(`expiry: a set without a token does not (${transport})`, async (t) => {
       const exp = now() + 2;
       const client = await open(t, transport, { exp });
-      await told(client, 'rig.session_expiring');
-      await subscribe(client, LAST_ONLY);
-      if (transport === 'sse') await told(client, 'rig.session_expired');
+      await client.next('rig.session_expiring');
+      await subscribe(client, []);
+      if (transport === 'sse') await client.next('rig.session_expired');
       else assert.equal((await client.closed()).code, 4401);
       assertAt(exp);
     });

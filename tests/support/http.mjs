@@ -56,6 +56,14 @@ export class RawConnection {
     return within(opened, `a connection to port ${port}`);
   }
 
+  /** The same on a stream that is there already. */
+  static over(stream) {
+    const connection = new RawConnection();
+    connection.#socket = stream;
+    connection.#listen(false);
+    return connection;
+  }
+
   #listen(readsSlowly) {
     if (readsSlowly) this.#socket.pause();
     else this.#socket.on('data', (chunk) => this.#take(chunk));

@@ -9,7 +9,7 @@ import { Inbox, deferred, within } from './wait.mjs';
 const { EventSource } = load('eventsource');
 
 /** One frame, taken apart: its lines, and what a browser would make of them. */
-function parseFrame(text) {
+export function parseFrame(text) {
   const lines = text.split('\n');
   const values = (name) => lines.filter((line) => line.startsWith(`${name}:`))
     .map((line) => line.slice(name.length + 1).replace(/^ /, ''));

@@ -110,6 +110,13 @@ export class RawWebSocket {
     return socket;
   }
 
+  /** On a RawConnection whose handshake is done, or of another kind. */
+  static over(connection) {
+    const socket = new RawWebSocket();
+    socket.#connection = connection;
+    return socket;
+  }
+
   /** Also reads the first two events. */
   static async openAndGreet(gateway, parameters, headers) {
     const socket = await RawWebSocket.open(gateway, parameters, headers);

@@ -653,6 +653,49 @@ static void closing_with_something_unsaid_resets(void **state)
     assert_int_equal(answer(id)->code, NGHTTP2_CANCEL);
 }
 
+/* Takes a stream whose window is full with what was written. */
+static int32_t fill_window(void)
+{
+    const nghttp2_settings_entry small[] = {{NGHTTP2_SETTINGS_INITIAL_WINDOW_SIZE, 4}};
+
+    open_with(small, 1, false);
+    int32_t id = GET("/take");
+    talk();
+    adopt();
+    assert_int_equal(rg_stream_write(seen.taken, "full", 4), 4);
+    talk();
+    return id;
+}
+
+static void an_end_that_the_window_does_not_take_comes_when_it_opens(void **state)
+{
+    (void)state;
+    int32_t id = fill_window();
+    rg_stream_close(&seen.taken);
+    talk();
+    assert_false(answer(id)->is_over);
+    nghttp2_submit_window_update(client.session, NGHTTP2_FLAG_NONE, id, 1);
+    talk();
+    assert_body(id, "full");
+    assert_true(answer(id)->is_over);
+    assert_int_equal(answer(id)->code, NGHTTP2_NO_ERROR);
+}
+
+static void an_end_that_the_peer_never_takes_becomes_a_reset(void **state)
+{
+    (void)state;
+    int32_t id = fill_window();
+    rg_stream_close(&seen.taken);
+    peer_let_pass(&reactor, settings.write_timeout_ms - 2000);
+    talk();
+    assert_false(answer(id)->is_over);
+    peer_let_pass(&reactor, 3000);
+    talk();
+    assert_true(answer(id)->is_over);
+    assert_int_equal(answer(id)->code, NGHTTP2_CANCEL);
+    assert_int_equal(count("rgate_http_timeouts_total"), 1);
+}
+
 static void a_stream_may_be_taken_when_the_handler_is_long_gone(void **state)
 {
     (void)state;
@@ -1012,6 +1055,8 @@ int main(void)
         TEST(what_a_taker_writes_arrives_as_the_answers_body),
         TEST(closing_a_taken_stream_ends_the_answer_in_good_order),
         TEST(closing_with_something_unsaid_resets),
+        BARE(an_end_that_the_window_does_not_take_comes_when_it_opens),
+        BARE(an_end_that_the_peer_never_takes_becomes_a_reset),
         TEST(a_stream_may_be_taken_when_the_handler_is_long_gone),
         TEST(a_stream_that_is_shut_can_still_be_told_of_the_end),
         BARE(a_full_window_takes_nothing_until_it_opens),
