@@ -464,7 +464,11 @@ static void advance(struct cursor *c, size_t n)
     }
 }
 
-/* The next *n bytes, a record's worth, where they are or gathered in a buffer of this thread. */
+/*
+ * The next *n bytes, a record's worth, where they are or gathered in a buffer of this thread. A
+ * record ends with a slice unless the slice alone is longer: so an owner who gives up a slice of
+ * which nothing was reported gives up nothing that is on its way.
+ */
 static const char *next_record(struct cursor *c, size_t *n)
 {
     static _Thread_local char gathered[RG_TLS_MAX_PLAIN];
@@ -477,12 +481,10 @@ static const char *next_record(struct cursor *c, size_t *n)
         return p;
     }
     *n = 0;
-    while (c->iov < c->end && *n < RG_TLS_MAX_PLAIN) {
-        left = left_in_slice(c);
-        size_t take = left < RG_TLS_MAX_PLAIN - *n ? left : RG_TLS_MAX_PLAIN - *n;
-        memcpy(gathered + *n, (const char *)c->iov->iov_base + c->at, take);
-        *n += take;
-        advance(c, take);
+    while (c->iov < c->end && (left = left_in_slice(c)) <= RG_TLS_MAX_PLAIN - *n) {
+        memcpy(gathered + *n, (const char *)c->iov->iov_base + c->at, left);
+        *n += left;
+        advance(c, left);
     }
     return gathered;
 }

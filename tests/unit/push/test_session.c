@@ -575,15 +575,15 @@ static void on_ban(void *arg, struct rg_str session)
     rg_push_kill_session(arg, session);
 }
 
-static const char *racer(char out[16], int i)
+static const char *racer(char out[32], int i)
 {
-    snprintf(out, 16, "racer %d", i);
+    snprintf(out, 32, "racer %d", i);
     return out;
 }
 
 static void *ban_all(void *arg)
 {
-    char name[16];
+    char name[32];
 
     rg_rcu_thread_start();
     for (int i = 0; i < RACERS; i++)
@@ -598,7 +598,7 @@ static void a_client_that_races_with_its_ban_ends(void **state)
     struct rg_blacklist *blacklist = rg_blacklist_new();
     struct peer *racers[RACERS];
     pthread_t thread;
-    char name[16];
+    char name[32];
 
     (void)state;
     push->settings.blacklist = blacklist;
