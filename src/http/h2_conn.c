@@ -398,8 +398,10 @@ static uint32_t check_closed(struct rg_h2_conn *c, const struct rg_h2_frame *fra
         if (c->closed[i] == -frame->stream_id)
             return NGHTTP2_NO_ERROR;
     }
-    /* A request must not go back to a lower number (5.1.1). */
-    return frame->type == NGHTTP2_HEADERS ? NGHTTP2_PROTOCOL_ERROR : NGHTTP2_NO_ERROR;
+    /* A request must not go back to a lower number (5.1.1). What comes behind our GOAWAY is ignored
+     * from its first frame on. */
+    return frame->type == NGHTTP2_HEADERS && !c->is_draining ? NGHTTP2_PROTOCOL_ERROR
+                                                             : NGHTTP2_NO_ERROR;
 }
 
 /* Priorities mean nothing here, but must be well formed (RFC 9113 6.3, RFC 7540 5.3.1). */

@@ -36,6 +36,7 @@ struct rg_h2_request {
     struct rg_h2_head head;
     struct rg_h1_framing framing;
     struct rg_buf body;
+    size_t held;        /* of head and body, in conn's sum */
     struct rg_why *why; /* of a refusal */
     int refusal;        /* a status; 0: none */
     enum {
@@ -103,8 +104,8 @@ struct rg_h2_conn {
     /* A ring of the numbers of those that are closed; negative: the peer had not ended them. */
     int32_t closed[RG_H2_CLOSED];
     unsigned closed_at;
-    int32_t last_id;     /* the highest that the peer has opened */
-    size_t bodies_bytes; /* of requests that are not complete */
+    int32_t last_id;   /* the highest that the peer has opened */
+    size_t held_bytes; /* heads and bodies of requests that are not complete */
 
     struct rg_buf out;          /* framed and unsent */
     struct rg_h2_source source; /* while a writer is on the stack */

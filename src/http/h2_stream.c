@@ -15,7 +15,7 @@
 #include "http/h2_conn_priv.h"
 
 #define RATE_WINDOW_MS 10000
-#define MAX_BODIES     ((size_t)4 * 1024 * 1024) /* of unfinished requests of one connection */
+#define MAX_HELD       ((size_t)8 * 1024 * 1024) /* for the unfinished requests of a connection */
 /* A header block that goes on beyond its limits by that factor is no request any more. */
 #define FLOOD_FACTOR   4
 #define MAX_NV         (RG_RESPONSE_MAX_FIELDS + 3) /* :status, date, content-length */
@@ -101,8 +101,8 @@ static void forget_content(struct rg_h2_request *request)
     rg_h2_head_done(&request->head);
     if (request->stream->is_tunnel)
         consumed(request->stream, request->body.n);
-    else
-        c->bodies_bytes -= request->body.n;
+    c->held_bytes -= request->held;
+    request->held = 0;
     rg_buf_done(&request->body);
     rg_free(request->why);
     request->why = NULL;
@@ -260,10 +260,20 @@ static bool is_of_connection(struct rg_str name)
     return false;
 }
 
+/* A value that never comes again would only drive others out of the table, and how well a secret is
+ * compressed would tell something of it (RFC 7541 7.1). */
+static bool is_unique(struct rg_str name)
+{
+    return rg_str_eq_nocase(name, RG_STR("set-cookie")) ||
+           rg_str_eq_nocase(name, RG_STR("x-request-id")) ||
+           rg_str_eq_nocase(name, RG_STR("traceparent"));
+}
+
 static nghttp2_nv nv(struct rg_str name, struct rg_str value)
 {
-    return (nghttp2_nv){(uint8_t *)name.p, (uint8_t *)value.p, name.n, value.n,
-                        NGHTTP2_NV_FLAG_NONE};
+    uint8_t flags = is_unique(name) ? NGHTTP2_NV_FLAG_NO_INDEX : NGHTTP2_NV_FLAG_NONE;
+
+    return (nghttp2_nv){(uint8_t *)name.p, (uint8_t *)value.p, name.n, value.n, flags};
 }
 
 /* The value as it may stand in a field: no CR, LF or NUL, no white space around (RFC 9113 8.2.1).
@@ -461,6 +471,24 @@ static int begin_request(struct rg_h2_request *request, struct rg_why *why)
     return 0;
 }
 
+/*
+ * Counts n more bytes that have to be kept until the request is complete: a few bytes of a header
+ * block can mean thousands. False if they are too many; the peer may try again then.
+ */
+static bool hold(struct rg_h2_request *request, size_t n)
+{
+    struct rg_h2_conn *c = request->stream->conn;
+
+    /* Alone it may be as long as its route allows. */
+    if (c->held_bytes + n > MAX_HELD && c->held_bytes > request->held) {
+        reset(request->stream, NGHTTP2_REFUSED_STREAM);
+        return false;
+    }
+    c->held_bytes += n;
+    request->held += n;
+    return true;
+}
+
 static void go_on(struct rg_h2_stream *s)
 {
     nghttp2_nv status = nv(RG_STR(":status"), RG_STR("100"));
@@ -488,7 +516,7 @@ void rg_h2_head_complete(struct rg_h2_stream *s, bool is_end)
     }
     request->state = RG_H2_BODY;
     request->since_ms = s->stream.reactor->now_ms;
-    if (request->framing.expects_continue)
+    if (hold(request, request->head.bytes) && request->framing.expects_continue)
         go_on(s);
 }
 
@@ -503,8 +531,6 @@ void rg_h2_stream_ended(struct rg_h2_stream *s)
 
 static void take_body(struct rg_h2_request *request, struct rg_str data)
 {
-    struct rg_h2_stream *s = request->stream;
-    struct rg_h2_conn *c = s->conn;
     size_t max = request->exchange.match.route->max_body;
     struct rg_why why = {0};
 
@@ -514,13 +540,9 @@ static void take_body(struct rg_h2_request *request, struct rg_str data)
         make_ready(request);
         return;
     }
-    /* Alone it may be as long as its route allows; who comes to a full house may try again. */
-    if (c->bodies_bytes + data.n > MAX_BODIES && c->bodies_bytes > request->body.n) {
-        reset(s, NGHTTP2_REFUSED_STREAM);
+    if (!hold(request, data.n))
         return;
-    }
     rg_buf_add_str(&request->body, data);
-    c->bodies_bytes += data.n;
     request->window_bytes += data.n;
 }
 
