@@ -255,7 +255,7 @@ static bool is_banned(const struct rg_verifier *verifier, const struct rg_claims
 static int refuse_banned(const struct rg_claims *claims, struct rg_why *why)
 {
     struct rg_str id = claims->jti.n > 0 ? claims->jti : claims->session;
-    size_t max = sizeof(why->text) / 2;
+    const size_t max = 200; /* more of a name helps nobody, and the sentence must fit */
 
     return rg_why_set(why, RG_EDENIED, "", "Ignoring blacklisted JWT with ID \"%.*s\".",
                       (int)(id.n < max ? id.n : max), id.p);

@@ -125,7 +125,7 @@ static struct rg_seat *take_seat_locked(struct rg_limits *limits, const char *pe
             return NULL;
     } else {
         seat = rg_zalloc(sizeof(*seat));
-        strcpy(seat->peer, peer);
+        memcpy(seat->peer, peer, strlen(peer) + 1);
         rg_map_add(&limits->addresses, &seat->link, hash);
     }
     seat->clients++;
