@@ -21,7 +21,6 @@
 #define CHECK_MS         1000 /* how often time limits are looked at while there are any */
 #define LINGER_MS        2000
 #define LINGER_MAX_BYTES ((size_t)256 * 1024)
-#define FLUSH_AT         ((size_t)64 * 1024) /* so much is written before the turn ends */
 #define CONN_WINDOW      (1024 * 1024)
 #define GOAWAY_SIZE      17
 
@@ -210,7 +209,8 @@ static bool flush(struct rg_h2_conn *c)
     return false;
 }
 
-void rg_h2_pump(struct rg_h2_conn *c)
+/* Frames until there is no room, or nothing to frame; true if there is no room. */
+static bool fill(struct rg_h2_conn *c)
 {
     const uint8_t *p;
 
@@ -222,10 +222,18 @@ void rg_h2_pump(struct rg_h2_conn *c)
             break;
         rg_buf_add(&c->out, p, (size_t)n);
     }
-    c->is_full |= rg_h2_is_full(c);
-    /* One turn may be long, and memory for all of it a lot. */
-    if (c->out.n >= FLUSH_AT && c->stuck_since_ms == 0 && c->socket != NULL)
-        flush(c);
+    return rg_h2_is_full(c);
+}
+
+void rg_h2_pump(struct rg_h2_conn *c)
+{
+    /* What is much does not wait for the end of the turn: for all connections it would be too much.
+     */
+    while (fill(c)) {
+        c->is_full = true;
+        if (c->socket == NULL || c->stuck_since_ms != 0 || !flush(c))
+            break;
+    }
     rg_h2_run_late(c);
 }
 
@@ -275,9 +283,15 @@ static void run_due(struct rg_h2_conn *c)
     c->is_working = false;
 }
 
+/* All that wait for room, in turns: whoever found none last time comes first. */
 static void wake_writers(struct rg_h2_conn *c)
 {
-    for (struct rg_h2_stream *s = c->streams; s != NULL; s = s->next)
+    struct rg_h2_stream *first = c->next_writer != NULL ? c->next_writer : c->streams;
+
+    c->next_writer = NULL;
+    for (struct rg_h2_stream *s = first; s != NULL; s = s->next)
+        rg_h2_wake_writer(s);
+    for (struct rg_h2_stream *s = c->streams; s != first; s = s->next)
         rg_h2_wake_writer(s);
 }
 

@@ -14,8 +14,12 @@
 #include "http/h2_head.h"
 #include "http/server_priv.h"
 
-/* Framed output that the socket has not taken: beyond that nothing is framed, and nothing read. */
-#define RG_H2_MAX_UNSENT ((size_t)256 * 1024)
+/*
+ * Framed output that the socket has not taken: beyond that nothing is framed, and nothing read.
+ * What waits unframed waits with its owner, who may share it with thousands, while every byte here
+ * is this connection's own.
+ */
+#define RG_H2_MAX_UNSENT ((size_t)64 * 1024)
 
 /* How many closed streams a connection remembers. */
 #define RG_H2_CLOSED 32
@@ -104,6 +108,8 @@ struct rg_h2_conn {
     /* A ring of the numbers of those that are closed; negative: the peer had not ended them. */
     int32_t closed[RG_H2_CLOSED];
     unsigned closed_at;
+    struct rg_h2_stream
+        *next_writer;  /* who found no room last time, and is the first to get some */
     int32_t last_id;   /* the highest that the peer has opened */
     size_t held_bytes; /* heads and bodies of requests that are not complete */
 

@@ -86,6 +86,8 @@ static void stream_free(struct rg_h2_stream *s)
         c->streams = s->next;
     if (s->next != NULL)
         s->next->prev = s->prev;
+    if (c->next_writer == s)
+        c->next_writer = s->next;
     if (--c->streams_n == 0)
         c->idle_since_ms = s->stream.reactor->now_ms;
     c->timed_n -= s->is_ending;
@@ -679,6 +681,8 @@ static void tell_owner(struct rg_h2_stream *s)
 
     if (stream->owner != NULL && stream->wants_write && can_write(s))
         stream->events->on_writable(stream);
+    else if (stream->wants_write && s->conn->next_writer == NULL)
+        s->conn->next_writer = s;
     /* The callback may have closed it. */
     if (stream->owner != NULL && has_news(s))
         tell_readable(s);

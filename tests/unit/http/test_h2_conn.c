@@ -401,6 +401,46 @@ static void a_socket_that_takes_nothing_stops_its_streams_and_reading(void **sta
     fake_done();
 }
 
+/* How much each taken stream has written, and how much it writes at a time. */
+static size_t written[3];
+
+static void write_more(struct rg_stream *stream)
+{
+    size_t *mine = stream->owner;
+    long n = rg_stream_write(stream, big, 40000);
+
+    *mine += n > 0 ? (size_t)n : 0;
+}
+
+static void streams_take_turns_where_there_is_little_room(void **state)
+{
+    static const struct rg_stream_events greedy = {on_nothing, write_more, on_nothing};
+    const nghttp2_settings_entry wide[] = {{NGHTTP2_SETTINGS_INITIAL_WINDOW_SIZE, 1 << 30}};
+
+    (void)state;
+    memset(written, 0, sizeof(written));
+    fake_open();
+    client_open(&client, wide, 1, true);
+    nghttp2_submit_window_update(client.session, NGHTTP2_FLAG_NONE, 0, 1 << 30);
+    for (int i = 0; i < 3; i++)
+        GET("/take");
+    fake_talk();
+    fake.takes_at_most = 0;
+    for (size_t i = 0; i < 3; i++) {
+        rg_stream_adopt(taken[i], &greedy, &written[i]);
+        rg_stream_want(taken[i], true, true);
+    }
+    for (int i = 0; i < 30; i++) {
+        fake.takes_at_most += 60000;
+        fake.stream.events->on_writable(&fake.stream);
+        peer_turn(&reactor);
+    }
+    for (size_t i = 0; i < 3; i++)
+        assert_in_range(written[i], 500000, 700000);
+    rg_http_server_close_all(server);
+    fake_done();
+}
+
 static void a_socket_that_takes_nothing_for_too_long_is_closed(void **state)
 {
     (void)state;
@@ -859,6 +899,7 @@ int main(void)
         BARE(what_many_streams_write_in_a_turn_is_one_write),
         BARE(a_long_turn_does_not_pile_up_memory),
         BARE(a_socket_that_takes_nothing_stops_its_streams_and_reading),
+        BARE(streams_take_turns_where_there_is_little_room),
         BARE(a_socket_that_takes_nothing_for_too_long_is_closed),
         BARE(who_has_agreed_on_http2_is_not_answered_in_another_version),
         TEST(a_peer_that_closes_is_forgotten),
