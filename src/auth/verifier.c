@@ -254,6 +254,7 @@ static bool is_banned(const struct rg_verifier *verifier, const struct rg_claims
 
 static int refuse_banned(const struct rg_claims *claims, struct rg_why *why)
 {
+    rg_assert(claims != NULL);
     struct rg_str id = claims->jti.n > 0 ? claims->jti : claims->session;
     const size_t max = 200; /* more of a name helps nobody, and the sentence must fit */
 
