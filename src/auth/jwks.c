@@ -134,18 +134,22 @@ static void fetch(struct rg_jwks *jwks)
     }
 }
 
-/* Begins a refresh if none is under way and, for a token's sake, the last one is long enough ago.
+/*
+ * Begins a refresh if none is under way and, for a token's sake, the last one is long enough ago.
+ * True if one is under way now, or was a moment ago.
  */
-static void begin_refresh(struct rg_jwks *jwks, bool is_for_token)
+static bool begin_refresh(struct rg_jwks *jwks, bool is_for_token)
 {
     uint64_t now = jwks->now_ms();
 
     pthread_mutex_lock(&jwks->lock);
     bool begins = !jwks->is_fetching && (!is_for_token || now >= jwks->not_before_ms);
     jwks->is_fetching |= begins;
+    bool is_fetching = jwks->is_fetching;
     pthread_mutex_unlock(&jwks->lock);
     if (begins)
         fetch(jwks);
+    return is_fetching;
 }
 
 static void on_interval(void *arg)
@@ -215,15 +219,11 @@ uint64_t rg_jwks_generation(const struct rg_jwks *jwks)
     return atomic_load(&jwks->generation);
 }
 
-bool rg_jwks_ask_refresh(struct rg_jwks *jwks)
+bool rg_jwks_ask_refresh(struct rg_jwks *jwks, uint64_t generation)
 {
-    if (!jwks->is_url || jwks->http == NULL)
-        return false;
-    begin_refresh(jwks, true);
-    pthread_mutex_lock(&jwks->lock);
-    bool is_fetching = jwks->is_fetching;
-    pthread_mutex_unlock(&jwks->lock);
-    return is_fetching;
+    if (rg_jwks_generation(jwks) != generation)
+        return true;
+    return jwks->is_url && jwks->http != NULL && begin_refresh(jwks, true);
 }
 
 int rg_jwks_wait(struct rg_jwks *jwks, void (*fn)(void *arg), void *arg)

@@ -39,10 +39,10 @@ struct rg_keyset *rg_jwks_get(struct rg_jwks *jwks);
 uint64_t rg_jwks_generation(const struct rg_jwks *jwks);
 
 /*
- * A token names a key that is not there. True if a refresh is under way now, so that waiting may
- * help.
+ * A token names a key that was not there under this generation. True if waiting may help: a refresh
+ * is under way, or there are newer keys already.
  */
-bool rg_jwks_ask_refresh(struct rg_jwks *jwks);
+bool rg_jwks_ask_refresh(struct rg_jwks *jwks, uint64_t generation);
 
 /* Calls fn(arg) when the refresh has ended, or at once if none is under way. RG_EFULL: too many
  * wait. */

@@ -9,6 +9,7 @@
 /* Without padding: RFC 7515 leaves it away, and two texts for one token are one too many. */
 static bool is_base64url(struct rg_str s)
 {
+    rg_assert(s.p != NULL || s.n == 0);
     for (size_t i = 0; i < s.n; i++) {
         char c = s.p[i];
         bool is_letter = (c >= 'A' && c <= 'Z') || (c >= 'a' && c <= 'z');

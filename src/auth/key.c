@@ -8,7 +8,6 @@
 #include <openssl/ec.h>
 #include <openssl/err.h>
 #include <openssl/evp.h>
-#include <openssl/param_build.h>
 #include <openssl/pem.h>
 
 #include "auth/object.h"
@@ -141,6 +140,98 @@ void rg_key_free(struct rg_key **keyp)
     rg_free(key);
 }
 
+/* ---- from the numbers ---- */
+
+/*
+ * Keys of one vendor's broken generator (CVE-2017-15361) can be factored. Their primes are powers
+ * of 65537 modulo many small primes, and so is their product; of other moduli none in 2^27 is.
+ */
+static bool is_factorable(const BIGNUM *n)
+{
+    static const unsigned primes[] = {11, 13, 17,  19,  37,  53,  61,  71, 73,
+                                      79, 97, 103, 107, 109, 127, 151, 157};
+
+    for (size_t i = 0; i < RG_COUNT_OF(primes); i++) {
+        unsigned p = primes[i], rest = (unsigned)BN_mod_word(n, p), power = 1;
+        bool is_power = false;
+        for (unsigned k = 0; k < p && !is_power; k++) {
+            is_power = power == rest;
+            power = power * (65537 % p) % p;
+        }
+        if (!is_power)
+            return false;
+    }
+    return true;
+}
+
+static const char *problem_of_rsa(const BIGNUM *n, const BIGNUM *e)
+{
+    if (BN_num_bits(n) < MIN_RSA_BITS)
+        return "an RSA key must have at least 2048 bits";
+    if (BN_num_bytes(n) > MAX_MODULUS)
+        return "an RSA key must have at most 8192 bits";
+    if (!BN_is_odd(e) || BN_is_one(e) || BN_num_bytes(e) > MAX_EXPONENT)
+        return "the public exponent is not an odd number above 1";
+    return is_factorable(n) ? "this RSA key can be factored (CVE-2017-15361)" : NULL;
+}
+
+static cjose_jwk_t *rsa_of(struct rg_str n, struct rg_str e, struct rg_why *why)
+{
+    BIGNUM *bn_n = BN_bin2bn((const unsigned char *)n.p, (int)n.n, NULL);
+    BIGNUM *bn_e = BN_bin2bn((const unsigned char *)e.p, (int)e.n, NULL);
+    cjose_jwk_rsa_keyspec spec = {
+        .n = (uint8_t *)n.p, .nlen = n.n, .e = (uint8_t *)e.p, .elen = e.n};
+    cjose_err err;
+
+    const char *problem = problem_of_rsa(bn_n, bn_e);
+    BN_free(bn_n);
+    BN_free(bn_e);
+    cjose_jwk_t *jwk = problem == NULL ? cjose_jwk_create_RSA_spec(&spec, &err) : NULL;
+    if (jwk == NULL)
+        key_problem(why, problem != NULL ? problem : "the RSA key cannot be used");
+    return jwk;
+}
+
+static cjose_jwk_t *point_of(const struct algorithm *a, struct rg_str x, struct rg_str y,
+                             struct rg_why *why)
+{
+    size_t n = a->signature_bytes / 2;
+    cjose_jwk_ec_keyspec spec = {
+        .crv = a->cjose_curve, .x = (uint8_t *)x.p, .xlen = x.n, .y = (uint8_t *)y.p, .ylen = y.n};
+    cjose_err err;
+
+    cjose_jwk_t *jwk = x.n == n && y.n == n ? cjose_jwk_create_EC_spec(&spec, &err) : NULL;
+    ERR_clear_error();
+    if (jwk == NULL)
+        key_problem(why, "is not a point on its curve");
+    return jwk;
+}
+
+static cjose_jwk_t *secret_of(struct rg_str secret, struct rg_why *why)
+{
+    cjose_err err;
+
+    /* Under an empty key anybody can sign. */
+    if (secret.n == 0) {
+        key_problem(why, "the secret is empty");
+        return NULL;
+    }
+    cjose_jwk_t *jwk = cjose_jwk_create_oct_spec((const uint8_t *)secret.p, secret.n, &err);
+    rg_assert(jwk != NULL);
+    return jwk;
+}
+
+static EVP_PKEY *ed25519_of(struct rg_str x, struct rg_why *why)
+{
+    EVP_PKEY *pkey = NULL;
+
+    if (x.n == ED25519_BYTES)
+        pkey = EVP_PKEY_new_raw_public_key(EVP_PKEY_ED25519, NULL, (const unsigned char *)x.p, x.n);
+    if (pkey == NULL)
+        key_problem(why, "an Ed25519 key has 32 bytes");
+    return pkey;
+}
+
 /* ---- from a secret or PEM ---- */
 
 static bool contains(struct rg_str text, struct rg_str part)
@@ -158,24 +249,15 @@ static bool is_public_pem(struct rg_str text)
 static struct rg_key *from_secret(const struct algorithm *a, struct rg_str secret,
                                   struct rg_why *why)
 {
-    cjose_err err;
-
-    /* Under an empty key anybody can sign. */
-    if (secret.n == 0) {
-        key_problem(why, "the secret is empty");
-        return NULL;
-    }
     if (is_public_pem(secret)) {
         rg_why_set(why, RG_EINVAL, "key",
                    "this is a public key or certificate, which cannot be the secret of %s",
                    a->name);
         return NULL;
     }
-    cjose_jwk_t *jwk = cjose_jwk_create_oct_spec((const uint8_t *)secret.p, secret.n, &err);
-    if (jwk == NULL) {
-        key_problem(why, "the secret cannot be used");
+    cjose_jwk_t *jwk = secret_of(secret, why);
+    if (jwk == NULL)
         return NULL;
-    }
     struct rg_key *key = key_new(bit_of(a));
     set_jwk(key, a, jwk);
     key->is_symmetric = true;
@@ -236,92 +318,39 @@ static EVP_PKEY *read_pem(struct rg_str text, struct rg_why *why)
     return pkey;
 }
 
-static size_t number_of(const EVP_PKEY *pkey, const char *param, unsigned char *out, size_t max)
+/* A number of a key as n bytes (0: as many as it has, at most max); n == 0 if there is none. */
+static struct rg_str number_of(const EVP_PKEY *pkey, const char *param, unsigned char *out,
+                               size_t n, size_t max)
 {
-    BIGNUM *n = NULL;
-    size_t size = 0;
+    BIGNUM *number = NULL;
+    bool fits = false;
 
-    if (EVP_PKEY_get_bn_param(pkey, param, &n) == 1 && (size_t)BN_num_bytes(n) <= max)
-        size = (size_t)BN_bn2bin(n, out);
-    BN_free(n);
-    return size;
-}
-
-/*
- * Keys of one vendor's broken generator (CVE-2017-15361) can be factored. Their primes are powers
- * of 65537 modulo many small primes, and so is their product; of other moduli none in 2^27 is.
- */
-static bool is_factorable(const BIGNUM *n)
-{
-    static const unsigned primes[] = {11, 13, 17,  19,  37,  53,  61,  71, 73,
-                                      79, 97, 103, 107, 109, 127, 151, 157};
-
-    for (size_t i = 0; i < RG_COUNT_OF(primes); i++) {
-        unsigned p = primes[i], rest = (unsigned)BN_mod_word(n, p), power = 1;
-        bool is_power = false;
-        for (unsigned k = 0; k < p && !is_power; k++) {
-            is_power = power == rest;
-            power = power * (65537 % p) % p;
-        }
-        if (!is_power)
-            return false;
+    if (EVP_PKEY_get_bn_param(pkey, param, &number) == 1) {
+        n = n > 0 ? n : (size_t)BN_num_bytes(number);
+        fits = n <= max && BN_bn2binpad(number, out, (int)n) >= 0;
     }
-    return true;
+    BN_free(number);
+    return fits ? rg_str_n((char *)out, n) : (struct rg_str){NULL, 0};
 }
 
-static const char *rsa_problem(const EVP_PKEY *pkey)
+static cjose_jwk_t *rsa_of_pkey(const EVP_PKEY *pkey, struct rg_why *why)
 {
-    BIGNUM *n = NULL, *e = NULL;
-    const char *problem = "cannot be used";
-
-    if (EVP_PKEY_get_bn_param(pkey, OSSL_PKEY_PARAM_RSA_N, &n) == 1 &&
-        EVP_PKEY_get_bn_param(pkey, OSSL_PKEY_PARAM_RSA_E, &e) == 1) {
-        if (BN_num_bits(n) < MIN_RSA_BITS)
-            problem = "an RSA key must have at least 2048 bits";
-        else if (BN_num_bytes(n) > MAX_MODULUS)
-            problem = "an RSA key must have at most 8192 bits";
-        else if (!BN_is_odd(e) || BN_is_one(e) || BN_num_bytes(e) > MAX_EXPONENT)
-            problem = "the public exponent is not an odd number above 1";
-        else if (is_factorable(n))
-            problem = "this RSA key can be factored (CVE-2017-15361)";
-        else
-            problem = NULL;
-    }
-    BN_free(n);
-    BN_free(e);
-    return problem;
-}
-
-static cjose_jwk_t *rsa_jwk(const EVP_PKEY *pkey, struct rg_why *why)
-{
-    unsigned char n[MAX_MODULUS], e[MAX_EXPONENT];
-    cjose_jwk_rsa_keyspec spec = {.n = n, .e = e};
-    cjose_err err;
+    unsigned char n[MAX_MODULUS + 1], e[MAX_EXPONENT];
 
     if (EVP_PKEY_get_base_id(pkey) != EVP_PKEY_RSA) {
         key_problem(why, "is not an RSA key, which the algorithm needs");
         return NULL;
     }
-    const char *problem = rsa_problem(pkey);
-    if (problem != NULL) {
-        key_problem(why, problem);
-        return NULL;
-    }
-    spec.nlen = number_of(pkey, OSSL_PKEY_PARAM_RSA_N, n, sizeof(n));
-    spec.elen = number_of(pkey, OSSL_PKEY_PARAM_RSA_E, e, sizeof(e));
-    cjose_jwk_t *jwk =
-        spec.nlen > 0 && spec.elen > 0 ? cjose_jwk_create_RSA_spec(&spec, &err) : NULL;
-    if (jwk == NULL)
-        key_problem(why, "the RSA key cannot be used");
-    return jwk;
+    return rsa_of(number_of(pkey, OSSL_PKEY_PARAM_RSA_N, n, 0, sizeof(n)),
+                  number_of(pkey, OSSL_PKEY_PARAM_RSA_E, e, 0, sizeof(e)), why);
 }
 
-static cjose_jwk_t *ec_jwk(const EVP_PKEY *pkey, const struct algorithm *a, struct rg_why *why)
+static cjose_jwk_t *point_of_pkey(const EVP_PKEY *pkey, const struct algorithm *a,
+                                  struct rg_why *why)
 {
     unsigned char x[MAX_COORDINATE], y[MAX_COORDINATE];
-    cjose_jwk_ec_keyspec spec = {.crv = a->cjose_curve, .x = x, .y = y};
+    size_t n = a->signature_bytes / 2;
     char curve[64] = "";
-    cjose_err err;
 
     if (EVP_PKEY_get_base_id(pkey) == EVP_PKEY_EC)
         EVP_PKEY_get_group_name(pkey, curve, sizeof(curve), NULL);
@@ -330,12 +359,8 @@ static cjose_jwk_t *ec_jwk(const EVP_PKEY *pkey, const struct algorithm *a, stru
                    a->crv);
         return NULL;
     }
-    spec.xlen = number_of(pkey, OSSL_PKEY_PARAM_EC_PUB_X, x, sizeof(x));
-    spec.ylen = number_of(pkey, OSSL_PKEY_PARAM_EC_PUB_Y, y, sizeof(y));
-    cjose_jwk_t *jwk = cjose_jwk_create_EC_spec(&spec, &err);
-    if (jwk == NULL)
-        key_problem(why, "the key cannot be used");
-    return jwk;
+    return point_of(a, number_of(pkey, OSSL_PKEY_PARAM_EC_PUB_X, x, n, sizeof(x)),
+                    number_of(pkey, OSSL_PKEY_PARAM_EC_PUB_Y, y, n, sizeof(y)), why);
 }
 
 static struct rg_key *from_pem(const struct algorithm *a, struct rg_str text, struct rg_why *why)
@@ -346,9 +371,9 @@ static struct rg_key *from_pem(const struct algorithm *a, struct rg_str text, st
         return NULL;
     struct rg_key *key = key_new(bit_of(a));
     if (a->family == RSA_KEY)
-        set_jwk(key, a, rsa_jwk(pkey, why));
+        set_jwk(key, a, rsa_of_pkey(pkey, why));
     else if (a->family == EC_KEY_P)
-        set_jwk(key, a, ec_jwk(pkey, a, why));
+        set_jwk(key, a, point_of_pkey(pkey, a, why));
     else if (EVP_PKEY_get_base_id(pkey) == EVP_PKEY_ED25519)
         set_ed25519(key, a, RG_STEAL(pkey));
     else
@@ -411,15 +436,6 @@ static bool is_for_signatures(const json_t *jwk)
     return false;
 }
 
-static EVP_PKEY *ed25519_of(const json_t *jwk)
-{
-    unsigned char x[ED25519_BYTES];
-
-    if (rg_base64url_decode(rg_object_string(jwk, "x"), x, sizeof(x)) != ED25519_BYTES)
-        return NULL;
-    return EVP_PKEY_new_raw_public_key(EVP_PKEY_ED25519, NULL, x, sizeof(x));
-}
-
 /* A secret must be as long as what its hash yields (RFC 7518 3.2). Keeps the algorithms it is long
  * enough for. */
 static unsigned allowed_by_length(const json_t *jwk, unsigned allowed)
@@ -432,41 +448,25 @@ static unsigned allowed_by_length(const json_t *jwk, unsigned allowed)
     return allowed;
 }
 
-static EVP_PKEY *rsa_of(const json_t *jwk)
+/*
+ * Decodes a member into out; n == 0 if there is none or it is not base64url. Not with cjose's own
+ * import: that ends the process where there is a '=' in the wrong place.
+ */
+static struct rg_str decoded(const json_t *jwk, const char *name, void *out, size_t max)
 {
-    unsigned char n[MAX_MODULUS + 1], e[MAX_EXPONENT + 1];
-    long n_size = rg_base64url_decode(rg_object_string(jwk, "n"), n, sizeof(n));
-    long e_size = rg_base64url_decode(rg_object_string(jwk, "e"), e, sizeof(e));
-    EVP_PKEY_CTX *ctx = EVP_PKEY_CTX_new_from_name(NULL, "RSA", NULL);
-    EVP_PKEY *pkey = NULL;
+    long n = rg_base64url_decode(rg_object_string(jwk, name), out, max);
 
-    if (n_size > 0 && e_size > 0) {
-        BIGNUM *bn_n = BN_bin2bn(n, (int)n_size, NULL), *bn_e = BN_bin2bn(e, (int)e_size, NULL);
-        OSSL_PARAM_BLD *builder = OSSL_PARAM_BLD_new();
-        OSSL_PARAM_BLD_push_BN(builder, OSSL_PKEY_PARAM_RSA_N, bn_n);
-        OSSL_PARAM_BLD_push_BN(builder, OSSL_PKEY_PARAM_RSA_E, bn_e);
-        OSSL_PARAM *params = OSSL_PARAM_BLD_to_param(builder);
-        if (EVP_PKEY_fromdata_init(ctx) == 1)
-            EVP_PKEY_fromdata(ctx, &pkey, EVP_PKEY_PUBLIC_KEY, params);
-        OSSL_PARAM_free(params);
-        OSSL_PARAM_BLD_free(builder);
-        BN_free(bn_n);
-        BN_free(bn_e);
-    }
-    EVP_PKEY_CTX_free(ctx);
-    ERR_clear_error();
-    return pkey;
+    return n > 0 ? rg_str_n(out, (size_t)n) : (struct rg_str){NULL, 0};
 }
 
-static cjose_jwk_t *import_jwk(const json_t *jwk)
+static cjose_jwk_t *secret_of_jwk(const json_t *jwk, struct rg_why *why)
 {
-    cjose_err err;
-    char *text = json_dumps(jwk, JSON_COMPACT);
-    cjose_jwk_t *imported = text != NULL ? cjose_jwk_import(text, strlen(text), &err) : NULL;
+    size_t max = rg_object_string(jwk, "k").n;
+    RG_CLEANUP(rg_free_ptr) char *bytes = rg_alloc(max);
+    cjose_jwk_t *secret = secret_of(decoded(jwk, "k", bytes, max), why);
 
-    free(text);
-    ERR_clear_error();
-    return imported;
+    OPENSSL_cleanse(bytes, max);
+    return secret;
 }
 
 /* What the key allows: by its type, and by what it says itself. */
@@ -495,21 +495,23 @@ static void read_numbers(struct rg_key *key, const json_t *jwk, struct rg_why *w
 {
     /* Those that a key allows differ in their hash only. */
     const struct algorithm *a = &algorithms[__builtin_ctz(key->allowed)];
-    EVP_PKEY *pkey;
+    unsigned char x[MAX_MODULUS + 1], y[MAX_COORDINATE];
 
-    key_problem(why, "its numbers are not those of a key");
     switch (a->family) {
     case ED25519:
-        set_ed25519(key, a, ed25519_of(jwk));
-        return;
+        set_ed25519(key, a, ed25519_of(decoded(jwk, "x", x, sizeof(x)), why));
+        break;
     case RSA_KEY:
-        pkey = rsa_of(jwk);
-        set_jwk(key, a, pkey != NULL ? rsa_jwk(pkey, why) : NULL);
-        EVP_PKEY_free(pkey);
-        return;
+        set_jwk(key, a,
+                rsa_of(decoded(jwk, "n", x, sizeof(x)), decoded(jwk, "e", y, sizeof(y)), why));
+        break;
+    case EC_KEY_P:
+        set_jwk(key, a,
+                point_of(a, decoded(jwk, "x", x, sizeof(x)), decoded(jwk, "y", y, sizeof(y)), why));
+        break;
     default:
-        set_jwk(key, a, import_jwk(jwk));
-        key->is_symmetric = a->family == HMAC;
+        set_jwk(key, a, secret_of_jwk(jwk, why));
+        key->is_symmetric = true;
     }
 }
 

@@ -142,26 +142,26 @@ int rg_tickets_issue(struct rg_tickets *tickets, struct rg_str token, uint64_t n
     return 0;
 }
 
-int rg_tickets_redeem(struct rg_tickets *tickets, struct rg_str text, uint64_t now_ms,
+int rg_tickets_redeem(struct rg_tickets *tickets, struct rg_str ticket, uint64_t now_ms,
                       struct rg_buf *ret_token)
 {
-    struct rg_hash128 hash = rg_hash128(&tickets->hash_key, text.p, text.n);
-    struct ticket *ticket = NULL;
+    struct rg_hash128 hash = rg_hash128(&tickets->hash_key, ticket.p, ticket.n);
+    struct ticket *found = NULL;
 
     pthread_mutex_lock(&tickets->lock);
     forget_old_locked(tickets, now_ms);
     struct rg_map_link *link = rg_map_find(&tickets->map, hash.w[0], has_hash, &hash);
     if (link != NULL) {
-        ticket = RG_CONTAINER_OF(link, struct ticket, link);
-        remove_locked(tickets, ticket);
+        found = RG_CONTAINER_OF(link, struct ticket, link);
+        remove_locked(tickets, found);
     }
     pthread_mutex_unlock(&tickets->lock);
     /* The clocks of two reactors differ a little, so one that is too old may not be at the front.
      */
-    bool is_good = ticket != NULL && ticket->until_ms > now_ms;
+    bool is_good = found != NULL && found->until_ms > now_ms;
     if (is_good)
-        rg_buf_add(ret_token, ticket->token, ticket->token_n);
-    rg_free(ticket);
+        rg_buf_add(ret_token, found->token, found->token_n);
+    rg_free(found);
     count(is_good ? &tickets->redeemed : &tickets->refused);
     return is_good ? 0 : RG_EDENIED;
 }

@@ -88,7 +88,7 @@ static enum outcome verify_with(const struct rg_key *key, const struct rg_jws *j
     return rg_key_verify(key, alg, token) == 0 ? VERIFIED : SIGNATURE;
 }
 
-/* With our own key, or, for a token that it does not fit, not at all. */
+/* With our own key, if there is one. */
 static enum outcome verify_without_set(const struct rg_verifier *verifier, const struct rg_jws *jws,
                                        struct rg_str token)
 {
@@ -99,26 +99,29 @@ static enum outcome verify_without_set(const struct rg_verifier *verifier, const
  * The key that the token names, if the set has it, decides; else our own. Only a token that no key
  * of ours has signed may be worth waiting for new ones.
  */
-static enum outcome check_signature(const struct rg_verifier *verifier, const struct rg_jws *jws,
+static enum outcome verify_with_set(const struct rg_verifier *verifier, const struct rg_jws *jws,
                                     struct rg_str token, bool may_wait)
 {
     struct rg_str kid = jws->has_kid ? rg_buf_str(&jws->kid) : (struct rg_str){NULL, 0};
-    enum outcome outcome;
-
-    if (verifier->jwks == NULL)
-        return verify_without_set(verifier, jws, token);
+    uint64_t generation = rg_jwks_generation(verifier->jwks);
     struct rg_keyset *set = rg_jwks_get(verifier->jwks);
+    bool may_come = set == NULL || kid.p != NULL;
     const struct rg_key *key = set != NULL ? rg_keyset_find(set, kid, rg_buf_str(&jws->alg)) : NULL;
-    if (key != NULL) {
-        outcome = verify_with(key, jws, token);
-    } else {
-        outcome = verify_without_set(verifier, jws, token);
-        bool may_come = set == NULL || kid.p != NULL;
-        if (outcome != VERIFIED && may_wait && may_come && rg_jwks_ask_refresh(verifier->jwks))
-            outcome = WAIT;
-    }
+    enum outcome outcome =
+        key != NULL ? verify_with(key, jws, token) : verify_without_set(verifier, jws, token);
+
+    if (key == NULL && outcome != VERIFIED && may_wait && may_come &&
+        rg_jwks_ask_refresh(verifier->jwks, generation))
+        outcome = WAIT;
     rg_keyset_unref(&set);
     return outcome;
+}
+
+static enum outcome check_signature(const struct rg_verifier *verifier, const struct rg_jws *jws,
+                                    struct rg_str token, bool may_wait)
+{
+    return verifier->jwks != NULL ? verify_with_set(verifier, jws, token, may_wait)
+                                  : verify_without_set(verifier, jws, token);
 }
 
 /* ---- claims ---- */
@@ -251,8 +254,9 @@ static bool is_banned(const struct rg_verifier *verifier, const struct rg_claims
 
 static int refuse_banned(const struct rg_claims *claims, struct rg_why *why)
 {
+    rg_assert(claims != NULL);
     struct rg_str id = claims->jti.n > 0 ? claims->jti : claims->session;
-    size_t max = sizeof(why->text) / 2;
+    const size_t max = 200; /* more of a name helps nobody, and the sentence must fit */
 
     return rg_why_set(why, RG_EDENIED, "", "Ignoring blacklisted JWT with ID \"%.*s\".",
                       (int)(id.n < max ? id.n : max), id.p);

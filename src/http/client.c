@@ -330,9 +330,9 @@ int rg_http_client_send(struct rg_http_client *client, const struct rg_http_clie
 
 bool rg_http_client_is_url(struct rg_str text)
 {
-    struct rg_str rest = text;
+    struct rg_str rest;
 
-    if (text.n > MAX_URL)
+    if (text.p == NULL || text.n > MAX_URL)
         return false;
     if (rg_str_starts_with_nocase(text, RG_STR("http://")))
         rest = rg_str_n(text.p + 7, text.n - 7);

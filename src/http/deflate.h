@@ -11,8 +11,8 @@
 
 #include "base/buf.h"
 
-#define RG_DEFLATE_WINDOW_BITS 15 /* a compressed message refers back this far, as a power of two  \
-                                   */
+/* How far back a compressed message refers at most, as a power of two. */
+#define RG_DEFLATE_WINDOW_BITS 15
 
 /* What each compressed message ends with: an empty block that is stored (RFC 1951 3.2.4). */
 #define RG_DEFLATE_TAIL   "\0\0\xff\xff"

@@ -22,7 +22,8 @@
 
 #define RATE_WINDOW_MS   10000
 #define LINGER_MS        2000
-#define LINGER_MAX_BYTES (256 * 1024)
+/* More than a body that is just too long: a client that is cut off while it sends sees no 413. */
+#define LINGER_MAX_BYTES (16 << 20)
 
 static void process(struct rg_h1_conn *c, char *p, size_t n);
 

@@ -68,7 +68,11 @@ static inline long rg_stream_read(struct rg_stream *stream, void *p, size_t n)
     return stream->ops->read(stream, p, n);
 }
 
-/* Bytes written, maybe fewer than asked for; UV_EAGAIN if none; another code if broken. */
+/*
+ * Bytes written, maybe fewer than asked for; UV_EAGAIN if none; another code if broken. Unless the
+ * stream is closed, what was not taken of a slice that was begun must come next: one byte more of
+ * it may be on its way than was reported (tls_stream.c).
+ */
 static inline long rg_stream_write(struct rg_stream *stream, const void *p, size_t n)
 {
     return stream->ops->write(stream, p, n);

@@ -3,8 +3,7 @@
  *
  * TLS 1.2 and 1.3 with forward-secret AEAD suites, ALPN for HTTP/2 and HTTP/1.1, session tickets,
  * no renegotiation, no client certificates. A certificate can be exchanged for another while
- * connections are open; they keep the one they began with. Where kernel and OpenSSL have kernel
- * TLS, the kernel encrypts.
+ * connections are open; they keep the one they began with. Where the kernel has TLS, it encrypts.
  *
  * Thread: building, reloading and asking about the certificate, one at a time; opening streams, any
  * reactor, also meanwhile. Who reloads or opens is registered with base/rcu.h.

@@ -247,18 +247,17 @@ bool rg_tls_records_begin(struct rg_tls_records *records, SSL *ssl)
                                               : begin_12(records, ssl, nid);
 }
 
+int rg_tls_records_nid(const struct rg_tls_records *records)
+{
+    return records->suite->nid;
+}
+
 void rg_tls_records_done(struct rg_tls_records *records)
 {
     OPENSSL_cleanse(records, sizeof(*records));
 }
 
 /* ---- what both directions share ---- */
-
-static void put_seq(unsigned char out[8], uint64_t seq)
-{
-    for (int i = 7; i >= 0; i--, seq >>= 8)
-        out[i] = (unsigned char)seq;
-}
 
 static void put_head(unsigned char *out, int type, size_t n)
 {
@@ -280,7 +279,7 @@ static void make_nonce(const struct rg_tls_records *records, const struct rg_tls
         memcpy(nonce + SALT, explicit, EXPLICIT_NONCE);
         return;
     }
-    put_seq(seq, half->seq);
+    rg_tls_put_u64(seq, half->seq);
     for (int i = 0; i < 8; i++)
         nonce[4 + i] ^= seq[i];
 }
@@ -293,7 +292,7 @@ static int make_extra(const struct rg_tls_records *records, const struct rg_tls_
         memcpy(extra, head, RG_TLS_HEAD);
         return RG_TLS_HEAD;
     }
-    put_seq(extra, half->seq);
+    rg_tls_put_u64(extra, half->seq);
     put_head(extra + 8, head[0], n);
     return 13;
 }
@@ -335,7 +334,8 @@ static size_t seal_one(struct rg_tls_records *records, int type, const char *p, 
 
     put_head(out, records->is_13 ? RG_TLS_DATA : type, length);
     if (nonce_n > 0)
-        put_seq(behind_head, records->out.seq); /* never the same twice; need not be secret */
+        rg_tls_put_u64(behind_head,
+                       records->out.seq); /* never the same twice; need not be secret */
     make_nonce(records, &records->out, behind_head, nonce);
     int extra_n = make_extra(records, &records->out, out, n, extra);
     encrypt(records, nonce, extra, extra_n, type, p, n, behind_head + nonce_n);

@@ -58,6 +58,13 @@ struct rg_tls_records {
     struct rg_tls_half in, out;
 };
 
+/* Writes a number as TLS does. */
+static inline void rg_tls_put_u64(unsigned char out[8], uint64_t n)
+{
+    for (int i = 7; i >= 0; i--, n >>= 8)
+        out[i] = (unsigned char)n;
+}
+
 /*
  * What SSL_CTX_set_keylog_callback() and SSL_CTX_set_msg_callback() must call while the handshake
  * runs, with the records of the connection.
@@ -73,6 +80,9 @@ bool rg_tls_records_begin(struct rg_tls_records *records, SSL *ssl);
  * NID_aes_256_gcm or NID_chacha20_poly1305.
  */
 bool rg_tls_records_begin_13(struct rg_tls_records *records, int nid);
+
+/* Which cipher it is, of the three. */
+int rg_tls_records_nid(const struct rg_tls_records *records);
 
 /* Forgets the keys. */
 void rg_tls_records_done(struct rg_tls_records *records);

@@ -1,6 +1,6 @@
 /*
  * OpenSSL shakes hands, on the socket itself (a socket BIO), and is then freed: tls_records.c goes
- * on with the keys. Only where the kernel encrypts (kernel TLS) OpenSSL stays, for reading.
+ * on with the keys, and the kernel with those for sending where it can.
  *
  * - The handshake runs whenever the socket is ready, whatever the owner asks for.
  *
@@ -17,7 +17,6 @@
  *       owes_byte                           x   (in the record; skipped when it comes again)
  */
 #include <errno.h>
-#include <limits.h>
 #include <openssl/err.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -25,13 +24,14 @@
 #include "base/alloc.h"
 #include "base/log.h"
 #include "net/socket_priv.h"
+#include "net/tls_kernel_priv.h"
 #include "net/tls_priv.h"
 
 #define DRAIN_AT_ONCE 16384
 
 struct tls_stream {
     struct rg_socket socket;  /* first */
-    SSL *ssl;                 /* of the handshake, and with kernel TLS; else NULL */
+    SSL *ssl;                 /* of the handshake; NULL behind it */
     struct rg_timer deadline; /* of the handshake */
     struct rg_tls_records records;
     struct rg_buf sealed; /* received, not yet opened: less than the owner could read */
@@ -39,6 +39,7 @@ struct tls_stream {
     struct rg_buf unsent; /* the rest of a record that is partly out */
     uv_idle_t *nudge;     /* NULL: the poll tells all there is */
     bool is_ready;        /* the handshake is done */
+    bool is_in_kernel;    /* the kernel makes the records that are sent */
     bool handshake_awaits_writable;
     bool owes_byte;
     bool has_ended; /* the peer has said goodbye */
@@ -78,8 +79,6 @@ static void on_nudge(uv_idle_t *nudge)
 /* Whether the owner's next read brings something without the socket. */
 static bool has_more(const struct tls_stream *t)
 {
-    if (t->ssl != NULL)
-        return SSL_pending(t->ssl) > 0;
     return t->opened.n > 0 || t->has_ended || t->error != 0 ||
            rg_tls_records_has(t->sealed.p, t->sealed.n);
 }
@@ -106,33 +105,6 @@ static void watch(struct tls_stream *t)
         interest |= stream->wants_write ? UV_WRITABLE : 0;
     }
     rg_socket_watch(&t->socket, interest, on_poll);
-}
-
-/* ---- OpenSSL's results ---- */
-
-/* Before each call whose result outcome() reads: both look at what happened last on the thread. */
-static void prepare(void)
-{
-    ERR_clear_error();
-    errno = 0;
-}
-
-/* What a failed call of OpenSSL means for a stream: 0 if the peer has said goodbye. */
-static long outcome(struct tls_stream *t, int ret)
-{
-    int err = errno;
-
-    switch (SSL_get_error(t->ssl, ret)) {
-    case SSL_ERROR_WANT_READ:
-    case SSL_ERROR_WANT_WRITE:
-        return UV_EAGAIN;
-    case SSL_ERROR_ZERO_RETURN:
-        return 0;
-    case SSL_ERROR_SYSCALL:
-        return t->error = err != 0 ? -err : UV_ECONNRESET;
-    default:
-        return t->error = UV_EPROTO;
-    }
 }
 
 /* ---- the handshake ---- */
@@ -206,23 +178,6 @@ static void handshake_failed(struct tls_stream *t)
         answer_plain_http(t);
 }
 
-/* Who carries the connection on: the kernel with OpenSSL, or we alone. */
-static bool hand_over(struct tls_stream *t)
-{
-    bool is_kernel_sending = BIO_get_ktls_send(SSL_get_wbio(t->ssl)) != 0;
-    bool is_kernel_receiving = BIO_get_ktls_recv(SSL_get_rbio(t->ssl)) != 0;
-
-    if (is_kernel_sending) {
-        rg_tls_count(RG_TLS_KTLS);
-        return true;
-    }
-    if (is_kernel_receiving || !rg_tls_records_begin(&t->records, t->ssl))
-        return false;
-    SSL_free(t->ssl);
-    t->ssl = NULL;
-    return true;
-}
-
 static bool has_agreed_on_h2(const SSL *ssl)
 {
     const unsigned char *name;
@@ -237,16 +192,37 @@ static long handshake_done(struct tls_stream *t)
     bool is_resumed = SSL_session_reused(t->ssl) != 0;
 
     t->socket.stream.speaks_h2 = has_agreed_on_h2(t->ssl);
-    if (!hand_over(t)) {
+    if (!rg_tls_records_begin(&t->records, t->ssl)) {
         t->error = UV_EPROTO;
         handshake_failed(t);
         return t->error;
     }
+    SSL_free(t->ssl);
+    t->ssl = NULL;
     t->is_ready = true;
+    t->is_in_kernel = rg_tls_kernel_take(t->socket.fd, &t->records);
     rg_reactor_cancel_timer(t->socket.stream.reactor, &t->deadline);
     rg_tls_count(is_resumed ? RG_TLS_RESUMED : RG_TLS_FULL);
+    if (t->is_in_kernel)
+        rg_tls_count(RG_TLS_KTLS);
     watch(t);
     return 0;
+}
+
+/* What a handshake that did not end says: UV_EAGAIN, or what broke it. */
+static long handshake_error(const struct tls_stream *t, int ret, int err)
+{
+    switch (SSL_get_error(t->ssl, ret)) {
+    case SSL_ERROR_WANT_READ:
+    case SSL_ERROR_WANT_WRITE:
+        return UV_EAGAIN;
+    case SSL_ERROR_SYSCALL:
+        return err != 0 ? -err : UV_ECONNRESET;
+    case SSL_ERROR_ZERO_RETURN:
+        return UV_ECONNRESET;
+    default:
+        return UV_EPROTO;
+    }
 }
 
 /* Goes on with the handshake: 0 when it is done, UV_EAGAIN, or what broke it. */
@@ -256,20 +232,21 @@ static long shake_hands(struct tls_stream *t)
         return t->error;
     if (t->is_ready)
         return 0;
-    prepare();
+    /* Both are looked at afterwards, and are of the thread, not of the connection. */
+    ERR_clear_error();
+    errno = 0;
     int ret = SSL_do_handshake(t->ssl);
     if (ret == 1)
         return handshake_done(t);
-    t->handshake_awaits_writable = SSL_want_write(t->ssl);
-    long err = outcome(t, ret);
-    if (err == UV_EAGAIN) {
-        watch(t);
+    long err = handshake_error(t, ret, errno);
+    if (err != UV_EAGAIN) {
+        t->error = (int)err;
+        handshake_failed(t);
         return err;
     }
-    if (err == 0)
-        t->error = UV_ECONNRESET;
-    handshake_failed(t);
-    return t->error;
+    t->handshake_awaits_writable = SSL_want_write(t->ssl);
+    watch(t);
+    return UV_EAGAIN;
 }
 
 static void tell_broken(struct tls_stream *t)
@@ -328,7 +305,9 @@ static void send_alert(struct tls_stream *t, int alert)
     };
     const char text[2] = {alert == RG_ALERT_CLOSE_NOTIFY ? WARNING : FATAL, (char)alert};
 
-    if (t->unsent.n == 0)
+    if (t->is_in_kernel)
+        rg_tls_kernel_send(t->socket.fd, RG_TLS_ALERT, text, sizeof(text));
+    else if (t->unsent.n == 0)
         send_record(t, RG_TLS_ALERT, text, sizeof(text));
 }
 
@@ -450,14 +429,6 @@ static long read_records(struct tls_stream *t, void *p, size_t n)
     return t->error != 0 ? t->error : t->has_ended ? 0 : UV_EAGAIN;
 }
 
-static long read_openssl(struct tls_stream *t, void *p, size_t n)
-{
-    prepare();
-    int got = SSL_read(t->ssl, p, n < INT_MAX ? (int)n : INT_MAX);
-
-    return got > 0 ? got : outcome(t, got);
-}
-
 static long tls_read(struct rg_stream *stream, void *p, size_t n)
 {
     struct tls_stream *t = of_stream(stream);
@@ -465,7 +436,7 @@ static long tls_read(struct rg_stream *stream, void *p, size_t n)
 
     if (got != 0)
         return got;
-    got = t->ssl != NULL ? read_openssl(t, p, n) : read_records(t, p, n);
+    got = read_records(t, p, n);
     nudge_if_more(t);
     return got;
 }
@@ -493,7 +464,11 @@ static void advance(struct cursor *c, size_t n)
     }
 }
 
-/* The next *n bytes, a record's worth, where they are or gathered in a buffer of this thread. */
+/*
+ * The next *n bytes, a record's worth, where they are or gathered in a buffer of this thread. A
+ * record ends with a slice unless the slice alone is longer: so an owner who gives up a slice of
+ * which nothing was reported gives up nothing that is on its way.
+ */
 static const char *next_record(struct cursor *c, size_t *n)
 {
     static _Thread_local char gathered[RG_TLS_MAX_PLAIN];
@@ -506,12 +481,10 @@ static const char *next_record(struct cursor *c, size_t *n)
         return p;
     }
     *n = 0;
-    while (c->iov < c->end && *n < RG_TLS_MAX_PLAIN) {
-        left = left_in_slice(c);
-        size_t take = left < RG_TLS_MAX_PLAIN - *n ? left : RG_TLS_MAX_PLAIN - *n;
-        memcpy(gathered + *n, (const char *)c->iov->iov_base + c->at, take);
-        *n += take;
-        advance(c, take);
+    while (c->iov < c->end && (left = left_in_slice(c)) <= RG_TLS_MAX_PLAIN - *n) {
+        memcpy(gathered + *n, (const char *)c->iov->iov_base + c->at, left);
+        *n += left;
+        advance(c, left);
     }
     return gathered;
 }
@@ -537,6 +510,14 @@ static long write_records(struct tls_stream *t, struct cursor *c)
     return total == 0 && t->owes_byte ? UV_EAGAIN : total;
 }
 
+/* Kernels before 6.14 cannot change keys, and hardly a client ever asks for that. */
+static long write_to_kernel(struct tls_stream *t, const struct iovec *iov, int n)
+{
+    if (t->records.owes_update)
+        return t->error = UV_ENOTSUP;
+    return rg_socket_result(writev(t->socket.fd, iov, n));
+}
+
 static long tls_writev(struct rg_stream *stream, const struct iovec *iov, int n)
 {
     struct tls_stream *t = of_stream(stream);
@@ -545,8 +526,8 @@ static long tls_writev(struct rg_stream *stream, const struct iovec *iov, int n)
 
     if (err != 0)
         return err;
-    if (t->ssl != NULL) /* the kernel encrypts */
-        return rg_socket_result(writev(t->socket.fd, iov, n));
+    if (t->is_in_kernel)
+        return write_to_kernel(t, iov, n);
     err = flush(t);
     if (err != 0)
         return err;
@@ -603,12 +584,7 @@ static void say_goodbye(struct tls_stream *t)
     if (!t->is_ready || t->error != 0 || t->said_goodbye)
         return;
     t->said_goodbye = true;
-    if (t->ssl == NULL) {
-        send_alert(t, RG_ALERT_CLOSE_NOTIFY);
-        return;
-    }
-    prepare();
-    SSL_shutdown(t->ssl);
+    send_alert(t, RG_ALERT_CLOSE_NOTIFY);
 }
 
 static void tls_shutdown(struct rg_stream *stream)

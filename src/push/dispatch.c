@@ -205,7 +205,7 @@ int rg_dispatch_batch(struct rg_dispatcher *d, struct rg_str text, const struct 
     struct rg_json_cursor cursor = {0};
     struct rg_envelope envelope;
     struct rg_json batch, one;
-    uint64_t reactors;
+    uint64_t reactors = 0;
     struct rg_str none;
     int err = read_array(text, &batch, why);
 

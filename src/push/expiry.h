@@ -28,5 +28,6 @@ bool rg_expiry_extend(struct rg_expiry *expiry, int64_t exp_s, int64_t wall_us, 
 /* When something is due: the warning or the end. UINT64_MAX without a token. */
 uint64_t rg_expiry_due_ms(const struct rg_expiry *expiry);
 
-/* Appends the data of a warning: {"expires_in":60,"expires_at":"2024-05-06T07:08:09.000000+00:00"}. */
+/* Appends the data of a warning: {"expires_in":60,"expires_at":"2024-05-06T07:08:09.000000+00:00"}.
+ */
 void rg_expiry_add_warning(const struct rg_expiry *expiry, uint64_t now_ms, struct rg_buf *out);

@@ -125,7 +125,7 @@ static struct rg_seat *take_seat_locked(struct rg_limits *limits, const char *pe
             return NULL;
     } else {
         seat = rg_zalloc(sizeof(*seat));
-        strcpy(seat->peer, peer);
+        memcpy(seat->peer, peer, strlen(peer) + 1);
         rg_map_add(&limits->addresses, &seat->link, hash);
     }
     seat->clients++;
@@ -203,9 +203,9 @@ void rg_limits_expose(const struct rg_limits *limits, struct rg_buf *out)
     static const char *const names[] = {
         [RG_LIMIT_RATE] = "rate", [RG_LIMIT_ADDRESS] = "address", [RG_LIMIT_CLIENTS] = "clients"};
 
-    rg_metric_head(out, "rgate_refused_connections_total", "counter",
+    rg_metric_head(out, "rgate_limit_refusals_total", "counter",
                    "Connections that were refused because of a limit, by limit.");
     for (size_t i = RG_LIMIT_RATE; i < RG_COUNT_OF(names); i++)
-        rg_buf_addf(out, "rgate_refused_connections_total{limit=\"%s\"} %" PRIu64 "\n", names[i],
+        rg_buf_addf(out, "rgate_limit_refusals_total{limit=\"%s\"} %" PRIu64 "\n", names[i],
                     atomic_load_explicit(&limits->refused[i], memory_order_relaxed));
 }

@@ -31,16 +31,16 @@ void rg_sessions_free(struct rg_sessions **sessionsp);
 
 /*
  * Makes client (borrowed until it leaves), whose bond is given, one of those that belong to
- * session; nothing changes if it does already. RG_EFULL if it belongs to too many.
+ * the session of this name; nothing changes if it does already. RG_EFULL if it belongs to too many.
  */
 int rg_sessions_join(struct rg_sessions *sessions, struct rg_bond *bond, struct rg_client *client,
-                     struct rg_str session);
+                     struct rg_str name);
 
 /* Takes the client of this bond out of all its sessions. */
 void rg_sessions_leave(struct rg_sessions *sessions, struct rg_bond *bond);
 
-/* Calls fn for each client of session. fn must not change the index. */
-void rg_sessions_each(const struct rg_sessions *sessions, struct rg_str session,
+/* Calls fn for each client of the session. fn must not change the index. */
+void rg_sessions_each(const struct rg_sessions *sessions, struct rg_str name,
                       void (*fn)(struct rg_client *client));
 
 /* Sessions that clients belong to. */

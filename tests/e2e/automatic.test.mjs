@@ -12,7 +12,7 @@ import { bearer, token } from '../support/jwt.mjs';
 
 const by = (author) => ({ eventType: 'chat.posted', oneOf: [{ author }] });
 const chat = (author) => ev('chat.posted', { author });
-const note = (owner, tenant) => ev('tenant.note', { owner, tenant });
+const note = (owner, tenant) => ev('tenant.note', { owner, ...(tenant && { tenant }) });
 const LAST_SET = { ...LAST, oneOf: [] };
 
 describe('automatic subscriptions', () => {

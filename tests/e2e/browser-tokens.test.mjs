@@ -58,6 +58,7 @@ const untilSeen = (page, what, isIt) => until(
 
 describe('a browser', { skip: browserUnavailable }, () => {
   let browser;
+  const pages = {};
   const certificate = suiteCertificate();
   const suite = suiteGateway(() => ({ env: {
     ...FIXTURE, ...httpsVariables(certificate.made), JWT_COOKIE: COOKIE } }));
@@ -66,9 +67,8 @@ describe('a browser', { skip: browserUnavailable }, () => {
   after(() => browser?.close());
 
   /** A page with cookies of its own, and the protocol of each answer it gets: path to protocol. */
-  async function openPage(t, through) {
+  async function newPage() {
     const context = await browser.newContext({ ignoreHTTPSErrors: true });
-    t.after(() => context.close());
     const page = await context.newPage();
     page.setDefaultTimeout(8000);
     const protocols = new Map();
@@ -76,6 +76,15 @@ describe('a browser', { skip: browserUnavailable }, () => {
     await devtools.send('Network.enable');
     devtools.on('Network.responseReceived', ({ response }) =>
       protocols.set(new URL(response.url).pathname, response.protocol));
+    return { context, page, protocols };
+  }
+
+  /** The page of a user, as good as new: a new one would cost each test a second. */
+  async function openPage(user, through) {
+    pages[user] ??= await newPage();
+    const { context, page, protocols } = pages[user];
+    await context.clearCookies();
+    protocols.clear();
     await page.goto(through.url('/'));
     return { page, protocols };
   }
@@ -85,10 +94,9 @@ describe('a browser', { skip: browserUnavailable }, () => {
 
     for (const transport of ['sse', 'ws']) {
       for (const way of Object.keys(WAYS)) {
-        it(`browser: two users over ${transport} by ${way} and ${scheme}`, async (t) => {
-          const pages = {};
+        it(`browser: two users over ${transport} by ${way} and ${scheme}`, async () => {
           for (const user of ['ada', 'bob']) {
-            const { page, protocols } = await openPage(t, through());
+            const { page, protocols } = await openPage(user, through());
             const parameters = await WAYS[way](page, token({ username: user }));
             await listen(page, transport, parameters);
             const set = await untilSeen(
@@ -97,7 +105,6 @@ describe('a browser', { skip: browserUnavailable }, () => {
             if (scheme === 'https' && transport === 'sse') {
               assert.equal(protocols.get(`${V1}/connection/sse`), 'h2');
             }
-            pages[user] = page;
           }
           const sent = {};
           for (const user of ['ada', 'bob']) {
@@ -105,15 +112,16 @@ describe('a browser', { skip: browserUnavailable }, () => {
           }
           const last = await publish(suite.gateway, ev(LAST.eventType, null));
           for (const user of ['ada', 'bob']) {
-            await untilSeen(pages[user], 'the last event', ({ id }) => id === last.id);
-            const seen = (await eventsOf(pages[user])).filter(({ type }) => !type.startsWith('rig.'));
+            const { page } = pages[user];
+            await untilSeen(page, 'the last event', ({ id }) => id === last.id);
+            const seen = (await eventsOf(page)).filter(({ type }) => !type.startsWith('rig.'));
             assert.deepEqual(seen, [sent[user], last]);
           }
         });
       }
 
-      it(`browser: a wrong token gets nothing over ${transport} and ${scheme}`, async (t) => {
-        const { page } = await openPage(t, through());
+      it(`browser: a wrong token gets nothing over ${transport} and ${scheme}`, async () => {
+        const { page } = await openPage('ada', through());
         await listen(page, transport, { jwt: token({ username: 'ada' }, { key: 'wrong' }) });
         await untilSeen(page, 'an error', ({ type }) => type === 'error' || type === 'close');
         assert.equal((await eventsOf(page)).length, 1);
@@ -121,8 +129,8 @@ describe('a browser', { skip: browserUnavailable }, () => {
     }
   }
 
-  it('browser: over TLS everything is HTTP/2, on one connection', async (t) => {
-    const { page } = await openPage(t, suite.gateway.overTls());
+  it('browser: over TLS everything is HTTP/2', async () => {
+    const { page } = await openPage('ada', suite.gateway.overTls());
     const { protocols, health } = await page.evaluate(async () => {
       const text = await (await fetch('/_rig/health')).text();
       return {
@@ -136,9 +144,9 @@ describe('a browser', { skip: browserUnavailable }, () => {
     assert.deepEqual([...new Set(protocols)], ['h2']);
   });
 
-  it('browser: a ticket of one page is worth nothing to another', async (t) => {
+  it('browser: a ticket of one page is worth nothing to another', async () => {
     const [{ page }, { page: other }] = [
-      await openPage(t, suite.gateway), await openPage(t, suite.gateway)];
+      await openPage('ada', suite.gateway), await openPage('bob', suite.gateway)];
     const parameters = await WAYS.ticket(page, token({ username: 'ada' }));
     await listen(page, 'sse', parameters);
     await untilSeen(page, 'its subscriptions', ({ type }) => type === 'rig.subscriptions_set');

@@ -38,6 +38,8 @@ describe('the users of the page of rgate dev', { skip: browserUnavailable }, () 
 
   before(async () => {
     gateway = await Gateway.start({ command: 'dev', args: ['--no-demo'] });
+    // A new group begins at the end: what is sent before it has joined reaches nobody.
+    await until(async () => (await gateway.internal('/ready')).status === 200, 'Kafka is read', 20000);
     browser = await launchBrowser();
     page = await browser.newPage();
     page.setDefaultTimeout(8000);

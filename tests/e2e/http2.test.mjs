@@ -140,6 +140,7 @@ describe('clients over HTTP/2', () => {
     assert.deepEqual(await event(), sent);
     stream.write(Buffer.from('8a00', 'hex')); // not masked
     assert.equal((await frames.next()).toString('hex'), '880203ea', 'close 1002');
+    stream.write(Buffer.from('88820000000003ea', 'hex'));
     await within(once(stream, 'end'), 'the end of the stream');
   });
 

@@ -161,5 +161,5 @@ describe('clients at once from one address', () => {
 });
 
 function REFUSED(limit) {
-  return ['rgate_refused_connections_total', { limit }];
+  return ['rgate_limit_refusals_total', { limit }];
 }

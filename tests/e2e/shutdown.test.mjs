@@ -33,8 +33,10 @@ describe('stopping', () => {
       const streams = await Promise.all(Array.from({ length: 20 }, () => SseStream.open(gateway)));
       const sockets = await Promise.all(Array.from({ length: 20 }, () => WsClient.open(gateway)));
       const polling = await LongPollClient.open(gateway);
+      const requests = () => gateway.metric('rgate_http_requests_total');
+      const before = await requests();
       const poll = polling.poll();
-      await gateway.get('/_rig/health');
+      await until(async () => await requests() > before, 'the poll has arrived');
       gateway.run.signal(name);
       for (const stream of streams) assert.equal(await stream.ended(), 'end');
       for (const socket of sockets) assert.equal((await socket.closed()).code, 1001);

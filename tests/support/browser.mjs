@@ -1,6 +1,6 @@
 // A real browser: the Chromium of this machine. None is ever downloaded.
 import { existsSync } from 'node:fs';
-import { chromium } from './packages.mjs';
+import { load } from './packages.mjs';
 
 const executablePath = process.env.CHROMIUM ?? '/usr/bin/chromium';
 
@@ -10,7 +10,7 @@ export const browserUnavailable = existsSync(executablePath) ? false
 
 /** ignoreCertificateErrors also for WebSockets, which a context's ignoreHTTPSErrors leaves out. */
 export function launchBrowser({ ignoreCertificateErrors = false } = {}) {
-  return chromium.launch({
+  return load('playwright-core').chromium.launch({
     executablePath,
     args: ['--headless', '--no-sandbox', '--disable-gpu', '--disable-quic', '--no-first-run',
       '--disable-background-networking', '--disable-component-update', '--disable-sync',

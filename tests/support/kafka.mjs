@@ -11,11 +11,12 @@ import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
 import { Gateway } from './gateway.mjs';
 import { ev } from './events.mjs';
-import { kafkajs } from './packages.mjs';
+import { load } from './packages.mjs';
 import { freePortRange } from './ports.mjs';
 import { until, within } from './wait.mjs';
 import { WsClient } from './websocket.mjs';
 
+const kafkajs = load('kafkajs');
 const run = promisify(execFile);
 const tool = fileURLToPath(new URL('../../tools/kafka', import.meta.url));
 

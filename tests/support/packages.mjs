@@ -2,9 +2,5 @@
 // folder because Node looks for packages beside the importing file and above it only.
 import { createRequire } from 'node:module';
 
-const require = createRequire(new URL('../e2e/package.json', import.meta.url));
-
-export const { EventSource } = require('eventsource');
-export const WebSocket = require('ws');
-export const kafkajs = require('kafkajs');
-export const { chromium } = require('playwright-core');
+/** Loads one by its name; some take a second, so who needs none of them should not wait for all. */
+export const load = createRequire(new URL('../e2e/package.json', import.meta.url));

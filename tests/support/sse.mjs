@@ -3,8 +3,10 @@ import assert from 'node:assert/strict';
 import { V1 } from './gateway.mjs';
 import { query } from './events.mjs';
 import { send } from './http.mjs';
-import { EventSource } from './packages.mjs';
+import { load } from './packages.mjs';
 import { Inbox, deferred, within } from './wait.mjs';
+
+const { EventSource } = load('eventsource');
 
 /** One frame, taken apart: its lines, and what a browser would make of them. */
 export function parseFrame(text) {

@@ -4,8 +4,10 @@ import { randomBytes } from 'node:crypto';
 import { V1 } from './gateway.mjs';
 import { query } from './events.mjs';
 import { RawConnection } from './http.mjs';
-import { WebSocket } from './packages.mjs';
+import { load } from './packages.mjs';
 import { Inbox, deferred, within } from './wait.mjs';
+
+const WebSocket = load('ws');
 
 export class WsClient {
   gateway;

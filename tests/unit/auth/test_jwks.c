@@ -86,6 +86,11 @@ static void settle(void)
     sem_destroy(&is_over);
 }
 
+static bool ask(void)
+{
+    return rg_jwks_ask_refresh(jwks, rg_jwks_generation(jwks));
+}
+
 static bool has(const char *kid)
 {
     struct rg_keyset *set = rg_jwks_get(jwks);
@@ -127,11 +132,21 @@ static void an_unknown_kid_asks_for_new_keys(void **state)
     fetch_from_origin(HOUR, 0);
     settle();
     origin_answer(&origin, "200 OK", "", RG_STR(SET("two")));
-    assert_true(rg_jwks_ask_refresh(jwks));
+    assert_true(ask());
     settle();
     assert_true(has("two"));
     assert_false(has("one"));
     assert_int_equal(rg_jwks_generation(jwks), 2);
+}
+
+static void who_has_missed_new_keys_may_look_at_once(void **state)
+{
+    (void)state;
+    fetch_from_origin(HOUR, HOUR);
+    settle();
+    assert_false(rg_jwks_ask_refresh(jwks, 1));
+    assert_true(rg_jwks_ask_refresh(jwks, 0));
+    assert_int_equal(origin_requests(&origin), 1);
 }
 
 static void many_who_ask_cause_one_request(void **state)
@@ -141,10 +156,10 @@ static void many_who_ask_cause_one_request(void **state)
     settle();
     origin_hold(&origin);
     for (int i = 0; i < 100; i++)
-        assert_true(rg_jwks_ask_refresh(jwks));
+        assert_true(ask());
     origin_await(&origin, 2);
     for (int i = 0; i < 100; i++)
-        assert_true(rg_jwks_ask_refresh(jwks));
+        assert_true(ask());
     origin_go_on(&origin);
     settle();
     assert_int_equal(origin_requests(&origin), 2);
@@ -162,10 +177,10 @@ static void after_a_refresh_nobody_gets_another_for_a_while(void **state)
     settle();
     atomic_fetch_add(&now_ms, 4999);
     for (int i = 0; i < 100; i++)
-        assert_false(rg_jwks_ask_refresh(jwks));
+        assert_false(ask());
     assert_int_equal(origin_requests(&origin), 1);
     atomic_fetch_add(&now_ms, 1);
-    assert_true(rg_jwks_ask_refresh(jwks));
+    assert_true(ask());
     settle();
     assert_int_equal(origin_requests(&origin), 2);
 }
@@ -187,7 +202,7 @@ static void the_same_text_is_the_same_set(void **state)
     fetch_from_origin(HOUR, 0);
     settle();
     struct rg_keyset *before = rg_jwks_get(jwks);
-    assert_true(rg_jwks_ask_refresh(jwks));
+    assert_true(ask());
     settle();
     struct rg_keyset *after = rg_jwks_get(jwks);
     assert_ptr_equal(before, after);
@@ -203,7 +218,7 @@ static void assert_kept(const char *status, const char *fields, struct rg_str bo
     fetch_from_origin(HOUR, 0);
     settle();
     origin_answer(&origin, status, fields, body);
-    assert_true(rg_jwks_ask_refresh(jwks));
+    assert_true(ask());
     settle();
     assert_int_equal(origin_requests(&origin), 2);
     assert_true(has("one"));
@@ -255,7 +270,7 @@ static void while_nobody_is_there_the_keys_stay(void **state)
     fetch_from_origin(HOUR, 0);
     settle();
     origin_stop(&origin);
-    assert_true(rg_jwks_ask_refresh(jwks));
+    assert_true(ask());
     settle();
     assert_true(has("one"));
     assert_true(exposes("rgate_jwks_refreshes_total{outcome=\"failed\"} 1\n"));
@@ -338,7 +353,7 @@ static void a_file_is_there_at_once(void **state)
     assert_non_null(jwks);
     assert_true(has("one"));
     /* There is nobody to ask. */
-    assert_false(rg_jwks_ask_refresh(jwks));
+    assert_false(ask());
     settle();
 }
 
@@ -393,6 +408,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         WITH_ORIGIN(keys_come_in_the_background),
         WITH_ORIGIN(an_unknown_kid_asks_for_new_keys),
+        WITH_ORIGIN(who_has_missed_new_keys_may_look_at_once),
         WITH_ORIGIN(many_who_ask_cause_one_request),
         WITH_ORIGIN(after_a_refresh_nobody_gets_another_for_a_while),
         WITH_ORIGIN(keys_are_refreshed_by_themselves),

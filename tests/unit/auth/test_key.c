@@ -1,6 +1,7 @@
 /*
- * Keys against the vectors of Project Wycheproof, whose every valid signature must be taken and
- * whose every other one refused; skipped where they are not there.
+ * Keys in all the forms they come in, and against the vectors of Project Wycheproof, whose every
+ * valid signature must be taken and whose every other one refused; skipped where they are not
+ * there.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -11,11 +12,13 @@
 
 #include <cmocka.h>
 #include <jansson.h>
+#include <openssl/x509.h>
 
 #include "auth/jws.h"
 #include "auth/keyset.h"
 #include "base/alloc.h"
 #include "base/log.h"
+#include "signer.h"
 
 /*
  * Vectors that do not say what they mean: 367 and 370 are the valid vector 357, byte for byte; 372
@@ -140,11 +143,248 @@ static void every_wycheproof_key_set_is_judged_rightly(void **state)
     assert_int_equal(run_file("json_web_key_test.json"), 26);
 }
 
+/* ---- PEM and secrets ---- */
+
+static bool signs_for(const struct signer *signer, const struct rg_key *key)
+{
+    RG_CLEANUP(rg_buf_done) struct rg_buf token = {0};
+
+    signer_token(signer, NULL, "{}", &token);
+    return rg_key_verify(key, rg_str_c(signer->alg), rg_buf_str(&token)) == 0;
+}
+
+static void assert_takes(const struct signer *signer, struct rg_str pem)
+{
+    struct rg_why why;
+    struct rg_key *key = rg_key_new(signer->alg, pem, &why);
+
+    if (key == NULL)
+        fail_msg("%s", why.text);
+    assert_true(signs_for(signer, key));
+    rg_key_free(&key);
+}
+
+static void assert_refuses(const char *alg, struct rg_str text, const char *reason)
+{
+    struct rg_why why;
+
+    assert_null(rg_key_new(alg, text, &why));
+    if (strstr(why.text, reason) == NULL)
+        fail_msg("%s", why.text);
+}
+
+/* What a function of OpenSSL writes. */
+static struct rg_buf written(BIO *bio)
+{
+    struct rg_buf out = {0};
+    char *p;
+    long n = BIO_get_mem_data(bio, &p);
+
+    assert_true(n > 0);
+    rg_buf_add(&out, p, (size_t)n);
+    BIO_free(bio);
+    return out;
+}
+
+static struct rg_buf certificate_of(EVP_PKEY *pkey)
+{
+    BIO *bio = BIO_new(BIO_s_mem());
+    X509 *certificate = X509_new();
+
+    ASN1_INTEGER_set(X509_get_serialNumber(certificate), 1);
+    X509_gmtime_adj(X509_getm_notBefore(certificate), 0);
+    X509_gmtime_adj(X509_getm_notAfter(certificate), 3600);
+    X509_set_pubkey(certificate, pkey);
+    assert_true(X509_sign(certificate, pkey, EVP_sha256()) > 0);
+    assert_int_equal(PEM_write_bio_X509(bio, certificate), 1);
+    X509_free(certificate);
+    return written(bio);
+}
+
+static struct rg_buf private_key_of(EVP_PKEY *pkey, const char *password)
+{
+    BIO *bio = BIO_new(BIO_s_mem());
+    const EVP_CIPHER *cipher = password != NULL ? EVP_aes_128_cbc() : NULL;
+    int n = password != NULL ? (int)strlen(password) : 0;
+
+    assert_int_equal(
+        PEM_write_bio_PrivateKey(bio, pkey, cipher, (const unsigned char *)password, n, NULL, NULL),
+        1);
+    return written(bio);
+}
+
+static void a_certificate_is_as_good_as_its_key(void **state)
+{
+    struct signer rsa = signer_new("PS384"), ec = signer_new("ES256");
+    RG_CLEANUP(rg_buf_done) struct rg_buf of_rsa = certificate_of(rsa.pkey);
+    RG_CLEANUP(rg_buf_done) struct rg_buf of_ec = certificate_of(ec.pkey);
+
+    (void)state;
+    assert_takes(&rsa, rg_buf_str(&of_rsa));
+    assert_takes(&ec, rg_buf_str(&of_ec));
+    signer_done(&rsa);
+    signer_done(&ec);
+}
+
+static void text_around_a_pem_does_not_matter(void **state)
+{
+    struct signer signer = signer_new("ES384");
+    RG_CLEANUP(rg_buf_done) struct rg_buf pem = {0};
+
+    (void)state;
+    rg_buf_add_c(&pem, "Our key, of 2024\n");
+    signer_key(&signer, &pem);
+    rg_buf_add_c(&pem, "\n\n");
+    assert_takes(&signer, rg_buf_str(&pem));
+    signer_done(&signer);
+}
+
+static void an_rsa_key_may_stand_in_the_older_form(void **state)
+{
+    struct signer signer = signer_new("RS256");
+    BIO *bio = BIO_new(BIO_s_mem());
+    unsigned char *der = NULL;
+
+    (void)state;
+    int n = i2d_PublicKey(signer.pkey, &der);
+    assert_true(n > 0);
+    assert_true(PEM_write_bio(bio, "RSA PUBLIC KEY", "", der, n) > 0);
+    RG_CLEANUP(rg_buf_done) struct rg_buf pem = written(bio);
+    assert_takes(&signer, rg_buf_str(&pem));
+    OPENSSL_free(der);
+    signer_done(&signer);
+}
+
+static void a_private_key_is_refused(void **state)
+{
+    struct signer signer = signer_new("ES256");
+    RG_CLEANUP(rg_buf_done) struct rg_buf plain = private_key_of(signer.pkey, NULL);
+    /* It must not ask for the password on the terminal, either. */
+    RG_CLEANUP(rg_buf_done) struct rg_buf locked = private_key_of(signer.pkey, "password");
+
+    (void)state;
+    assert_refuses("ES256", rg_buf_str(&plain), "this is a private key");
+    assert_refuses("ES256", rg_buf_str(&locked), "this is a private key");
+    signer_done(&signer);
+}
+
+static void a_key_must_fit_its_algorithm(void **state)
+{
+    static const char *const algorithms[] = {"RS256", "PS512", "ES256", "ES384", "ES512", "EdDSA"};
+
+    (void)state;
+    for (size_t i = 0; i < RG_COUNT_OF(algorithms); i++) {
+        struct signer signer = signer_new(algorithms[i]);
+        RG_CLEANUP(rg_buf_done) struct rg_buf pem = {0};
+        signer_key(&signer, &pem);
+        assert_takes(&signer, rg_buf_str(&pem));
+        for (size_t k = 2; k < RG_COUNT_OF(algorithms); k++) {
+            if (k != i)
+                assert_refuses(algorithms[k], rg_buf_str(&pem), "which the algorithm needs");
+        }
+        if (i >= 2)
+            assert_refuses("RS256", rg_buf_str(&pem), "which the algorithm needs");
+        /* Anybody has it, so that it is no secret. */
+        assert_refuses("HS256", rg_buf_str(&pem), "cannot be the secret of HS256");
+        signer_done(&signer);
+    }
+}
+
+static void other_texts_are_no_keys(void **state)
+{
+    (void)state;
+    assert_refuses("RS256", RG_STR(""), "neither a public key nor a certificate");
+    assert_refuses("RS256", rg_str_c(NULL), "neither a public key nor a certificate");
+    assert_refuses("ES256", RG_STR("secret"), "neither a public key nor a certificate");
+    assert_refuses("EdDSA", RG_STR("-----BEGIN PUBLIC KEY-----\nAAAA\n-----END PUBLIC KEY-----\n"),
+                   "neither a public key nor a certificate");
+    assert_refuses("HS256", RG_STR(""), "the secret is empty");
+    assert_refuses("HS256", rg_str_c(NULL), "the secret is empty");
+    assert_refuses("none", RG_STR("secret"), "must be one of HS256,HS384");
+    assert_refuses("hs256", RG_STR("secret"), "must be one of HS256,HS384");
+    assert_refuses("", RG_STR("secret"), "must be one of HS256,HS384");
+}
+
+static void an_rsa_key_is_neither_short_nor_endless(void **state)
+{
+    struct signer signer = {.alg = "RS256", .pkey = EVP_RSA_gen(1024)};
+    RG_CLEANUP(rg_buf_done) struct rg_buf pem = {0};
+    RG_CLEANUP(rg_buf_done) struct rg_buf modulus = {0};
+    RG_CLEANUP(rg_buf_done) struct rg_buf text = {0};
+    struct rg_why why;
+
+    (void)state;
+    signer_key(&signer, &pem);
+    assert_refuses("RS256", rg_buf_str(&pem), "at least 2048 bits");
+    signer_done(&signer);
+    for (int i = 0; i < 1025; i++)
+        rg_buf_add_char(&modulus, (char)0xf1);
+    rg_buf_add_c(&text, "{\"keys\":[{\"kty\":\"RSA\",\"e\":\"AQAB\",\"n\":\"");
+    rg_base64url_add(&text, modulus.p, modulus.n);
+    rg_buf_add_c(&text, "\"}]}");
+    assert_null(rg_keyset_parse(rg_buf_str(&text), &why));
+}
+
+/* A token whose signature begins with a zero byte, as one of 256 does, and the one without it. */
+static void a_signature_has_one_form(void **state)
+{
+    struct signer signer = signer_new("PS256");
+    RG_CLEANUP(rg_buf_done) struct rg_buf pem = {0};
+    RG_CLEANUP(rg_buf_done) struct rg_buf token = {0};
+    unsigned char signature[256];
+    size_t dot;
+
+    (void)state;
+    signer_key(&signer, &pem);
+    struct rg_key *key = rg_key_new("PS256", rg_buf_str(&pem), NULL);
+    do {
+        rg_buf_clear(&token);
+        signer_token(&signer, NULL, "{}", &token);
+        dot = (size_t)((const char *)memrchr(token.p, '.', token.n) - token.p);
+        assert_int_equal(rg_base64url_decode(rg_str_n(token.p + dot + 1, token.n - dot - 1),
+                                             signature, sizeof(signature)),
+                         sizeof(signature));
+    } while (signature[0] != 0);
+    assert_int_equal(rg_key_verify(key, RG_STR("PS256"), rg_buf_str(&token)), 0);
+    token.n = dot + 1;
+    rg_base64url_add(&token, signature + 1, sizeof(signature) - 1);
+    assert_int_equal(rg_key_verify(key, RG_STR("PS256"), rg_buf_str(&token)), RG_EDENIED);
+    rg_key_free(&key);
+    signer_done(&signer);
+}
+
+static void each_algorithm_has_a_name(void **state)
+{
+    struct rg_str rest = RG_STR(RG_KEY_ALGORITHMS);
+    size_t n = 0;
+
+    (void)state;
+    while (rest.p != NULL) {
+        struct rg_str name = rg_str_split(&rest, ',');
+        RG_CLEANUP(rg_free_ptr) char *copy = rg_strndup(name.p, name.n);
+        assert_true(rg_key_is_algorithm(copy));
+        n++;
+    }
+    assert_int_equal(n, 13);
+    assert_false(rg_key_is_algorithm("none"));
+    assert_false(rg_key_is_algorithm(""));
+    assert_false(rg_key_is_algorithm(NULL));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(every_wycheproof_signature_is_judged_rightly),
         cmocka_unit_test(every_wycheproof_key_set_is_judged_rightly),
+        cmocka_unit_test(a_certificate_is_as_good_as_its_key),
+        cmocka_unit_test(text_around_a_pem_does_not_matter),
+        cmocka_unit_test(an_rsa_key_may_stand_in_the_older_form),
+        cmocka_unit_test(a_private_key_is_refused),
+        cmocka_unit_test(a_key_must_fit_its_algorithm),
+        cmocka_unit_test(other_texts_are_no_keys),
+        cmocka_unit_test(an_rsa_key_is_neither_short_nor_endless),
+        cmocka_unit_test(a_signature_has_one_form),
+        cmocka_unit_test(each_algorithm_has_a_name),
     };
 
     rg_log_configure(RG_LOG_ERROR, RG_LOG_TEXT);

@@ -409,7 +409,7 @@ static void a_lingering_connection_does_not_read_for_ever(void **state)
 
     (void)state;
     say("GET /echo HTTP/1.1\r\nhost: h\r\nconnection: close\r\n\r\n");
-    for (int i = 0; i < 4; i++) {
+    for (int i = 0; i < 256; i++) {
         peer_put(&peer, chunk, sizeof(chunk));
         peer_turn(&reactor);
         assert_int_equal(rg_http_server_connections(server), 1);

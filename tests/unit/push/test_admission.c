@@ -3,35 +3,18 @@
  * and what it asks behind them: a verifier, a blacklist, tickets, limits, and a service on a thread
  * of its own that answers what the test says.
  */
-#include <arpa/inet.h>
-#include <setjmp.h>
-#include <signal.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-#include <stdio.h>
-#include <stdlib.h>
+#include "service.h"
+#include "stage.h"
+
 #include <time.h>
 
-#include <cmocka.h>
-
-#include "../net/peer.h"
 #include "auth/jwt.h"
-#include "base/alloc.h"
 #include "base/base64.h"
-#include "base/log.h"
-#include "base/rcu.h"
-#include "event/subscription.h"
 #include "http/client.h"
 #include "http/query.h"
-#include "push/api.h"
 #include "push/limits.h"
 
 #define SECRET "a secret of thirty-two bytes or more"
-#define CHAT   "[{\"eventType\":\"chat.posted\"}]"
-#define WS_FIELDS                                                                                  \
-    "connection: upgrade\r\nupgrade: websocket\r\nsec-websocket-version: 13\r\n"                   \
-    "sec-websocket-key: dGhlIHNhbXBsZSBub25jZQ==\r\n"
 #define REFUSED_CLOSE                                                                              \
     "\r\n\r\n\x88\x0e\x03\xe8"                                                                     \
     "Bad request."
@@ -43,19 +26,6 @@ static const char extractors_json[] =
     "\"author\":{\"stable_field_index\":1,\"event\":{\"json_pointer\":\"/data/author\"},"
     "\"jwt\":{\"json_pointer\":\"/username\"}}}}";
 
-struct shard {
-    struct rg_reactor reactor;
-    struct rg_hub *hub;
-    struct rg_http_server *http;
-    struct rg_publish_endpoint publish;
-    struct rg_route routes[RG_API_ROUTES];
-};
-
-static struct rg_extractors *extractors;
-static struct rg_push *push;
-static struct shard shards[2];
-static struct peer peers[40];
-static size_t peers_n;
 static char *texts[200];
 static size_t texts_n;
 
@@ -66,152 +36,7 @@ static struct rg_tickets *tickets;
 static struct rg_limits *limits;
 static struct rg_policy asks;
 
-/* ---- the service ---- */
-
-/* One request at a time; what it says and what it gets is under the lock. */
-static struct {
-    pthread_t thread;
-    int fd;
-    char url[64];
-
-    pthread_mutex_t lock;
-    pthread_cond_t changed;
-    bool is_held;      /* requests wait for their answer */
-    unsigned requests; /* that have come in */
-    int status;        /* of its answers */
-    const char *body;
-    struct rg_buf last; /* the request that came last, head and body */
-} service = {.lock = PTHREAD_MUTEX_INITIALIZER, .changed = PTHREAD_COND_INITIALIZER};
-
-/* Reads one request with a Content-Length, or without a body. */
-static void read_request(int fd, struct rg_buf *text)
-{
-    size_t want = SIZE_MAX;
-
-    while (text->n < want) {
-        char *to = rg_buf_reserve(text, 65536);
-        ssize_t n = read(fd, to, 65535);
-        if (n <= 0)
-            return;
-        text->n += (size_t)n;
-        text->p[text->n] = '\0';
-        const char *end = strstr(text->p, "\r\n\r\n");
-        if (end != NULL) {
-            const char *length = strcasestr(text->p, "\r\ncontent-length:");
-            want = (size_t)(end + 4 - text->p);
-            if (length != NULL && length < end)
-                want += strtoul(length + 17, NULL, 10);
-        }
-    }
-}
-
-static void serve_one(int fd)
-{
-    struct rg_buf text = {0};
-    char answer[400];
-
-    read_request(fd, &text);
-    pthread_mutex_lock(&service.lock);
-    rg_buf_done(&service.last);
-    service.last = text;
-    service.requests++;
-    while (service.is_held)
-        pthread_cond_wait(&service.changed, &service.lock);
-    snprintf(answer, sizeof(answer),
-             "HTTP/1.1 %d X\r\ncontent-length: %zu\r\nlocation: /elsewhere\r\n"
-             "connection: close\r\n\r\n%s",
-             service.status, strlen(service.body), service.body);
-    pthread_mutex_unlock(&service.lock);
-    send(fd, answer, strlen(answer), MSG_NOSIGNAL);
-    close(fd);
-}
-
-static void *serve(void *arg)
-{
-    int fd;
-
-    (void)arg;
-    while ((fd = accept4(service.fd, NULL, NULL, SOCK_CLOEXEC)) >= 0)
-        serve_one(fd);
-    return NULL;
-}
-
-static void service_start(void)
-{
-    struct sockaddr_in address = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
-    socklen_t n = sizeof(address);
-
-    service.fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-    assert_int_equal(bind(service.fd, (struct sockaddr *)&address, sizeof(address)), 0);
-    assert_int_equal(listen(service.fd, 16), 0);
-    assert_int_equal(getsockname(service.fd, (struct sockaddr *)&address, &n), 0);
-    snprintf(service.url, sizeof(service.url), "http://127.0.0.1:%u/Check",
-             ntohs(address.sin_port));
-    assert_int_equal(pthread_create(&service.thread, NULL, serve, NULL), 0);
-}
-
-static void service_stop(void)
-{
-    shutdown(service.fd, SHUT_RDWR);
-    pthread_join(service.thread, NULL);
-    close(service.fd);
-    rg_buf_done(&service.last);
-}
-
-static void service_answers(int status, const char *body)
-{
-    pthread_mutex_lock(&service.lock);
-    service.status = status;
-    service.body = body;
-    pthread_mutex_unlock(&service.lock);
-}
-
-static void service_hold(bool is_held)
-{
-    pthread_mutex_lock(&service.lock);
-    service.is_held = is_held;
-    pthread_cond_broadcast(&service.changed);
-    pthread_mutex_unlock(&service.lock);
-}
-
-static unsigned service_requests(void)
-{
-    pthread_mutex_lock(&service.lock);
-    unsigned n = service.requests;
-    pthread_mutex_unlock(&service.lock);
-    return n;
-}
-
-/* What the service got last contains part, whatever the case. */
-static bool service_got(const char *part)
-{
-    pthread_mutex_lock(&service.lock);
-    bool has = service.last.p != NULL && strcasestr(service.last.p, part) != NULL;
-    pthread_mutex_unlock(&service.lock);
-    return has;
-}
-
 /* ---- the stage ---- */
-
-static void settle(void *ctx)
-{
-    rg_hub_settle(ctx);
-}
-
-static void shard_init(unsigned id)
-{
-    struct shard *shard = &shards[id];
-
-    rg_reactor_init(&shard->reactor, id, (size_t)8 << 20);
-    shard->reactor.thread = pthread_self();
-    shard->hub = rg_hub_new(push, &shard->reactor);
-    shard->reactor.ctx = shard->hub;
-    shard->reactor.on_batch = settle;
-    rg_api_routes(shard->hub, &shard->publish, shard->routes);
-    shard->http = rg_http_server_new(&shard->reactor, &rg_http_default_settings, shard->routes,
-                                     RG_API_ROUTES);
-    shard->hub->http = shard->http;
-}
 
 /* jwks NULL: with the secret; otherwise with the keys that are there. */
 static void verifier_init(const char *jwks)
@@ -232,7 +57,7 @@ static void verifier_init(const char *jwks)
         fail_msg("%s", why.text);
 }
 
-static int setup(void **state)
+static int begin_play(void **state)
 {
     struct rg_push_settings settings = {
         .cors = "*",
@@ -264,21 +89,16 @@ static int setup(void **state)
     return 0;
 }
 
-static void turn(void)
+static size_t questions(void)
 {
-    for (int i = 0; i < 4; i++) {
-        peer_turn(&shards[0].reactor);
-        peer_turn(&shards[1].reactor);
-    }
+    return shards[0].hub->questions_n + shards[1].hub->questions_n;
 }
 
 /* Ends in the order that the program must follow; see question.h. */
-static int teardown(void **state)
+static int end_play(void **state)
 {
-    (void)state;
     for (size_t i = 0; i < peers_n; i++)
         peer_close(&peers[i]);
-    peers_n = 0;
     turn();
     for (unsigned i = 0; i < 2; i++) {
         rg_hub_kill_all(shards[i].hub);
@@ -286,20 +106,14 @@ static int teardown(void **state)
     }
     rg_http_client_free(&client);
     turn();
-    for (unsigned i = 0; i < 2; i++) {
-        assert_int_equal(shards[i].hub->questions_n, 0);
-        rg_http_server_free(&shards[i].http);
-        rg_hub_free(&shards[i].hub);
-        rg_reactor_done(&shards[i].reactor);
-    }
-    rg_push_free(&push);
+    assert_int_equal(questions(), 0);
+    teardown(state);
     rg_verifier_free(&verifier);
     rg_tickets_free(&tickets);
     rg_blacklist_free(&blacklist);
     rg_limits_free(&limits);
     while (texts_n > 0)
         free(texts[--texts_n]);
-    rg_rcu_barrier();
     return 0;
 }
 
@@ -325,25 +139,6 @@ static const char *format(const char *fmt, ...)
 
 /* ---- clients ---- */
 
-static struct peer *connect_to(unsigned shard)
-{
-    int theirs;
-
-    assert_true(peers_n < RG_COUNT_OF(peers));
-    peers[peers_n] = peer_open(&theirs, 0);
-    rg_http_server_accept(shards[shard].http, theirs);
-    return &peers[peers_n++];
-}
-
-static const char *hear(struct peer *peer)
-{
-    do
-        turn();
-    while (peer_take(peer, SIZE_MAX) > 0);
-    *rg_buf_reserve(&peer->got, 1) = '\0';
-    return peer->got.p;
-}
-
 static void send_to(struct peer *peer, const char *method, const char *target, const char *fields,
                     const char *body)
 {
@@ -362,7 +157,7 @@ static void send_to(struct peer *peer, const char *method, const char *target, c
 static struct peer *ask(const char *method, const char *target, const char *fields,
                         const char *body)
 {
-    struct peer *peer = connect_to(0);
+    struct peer *peer = connect_to(0, 0);
 
     send_to(peer, method, target, fields, body);
     return peer;
@@ -390,7 +185,7 @@ static void wait_for_requests(unsigned n)
 /* Every question was answered, also those whose clients have gone. */
 static void wait_for_answers(void)
 {
-    while (shards[0].hub->questions_n + shards[1].hub->questions_n > 0) {
+    while (questions() > 0) {
         sched_yield();
         turn();
     }
@@ -422,18 +217,18 @@ static const char *target_with(const char *path, const char *params, const char 
     return target;
 }
 
-static struct peer *sse(const char *params, const char *subscriptions, const char *fields)
+static struct peer *open_sse(const char *params, const char *subscriptions, const char *fields)
 {
     return ask("GET", target_with("sse", params, subscriptions), fields, NULL);
 }
 
-static struct peer *ws(const char *params, const char *subscriptions, const char *fields)
+static struct peer *open_ws(const char *params, const char *subscriptions, const char *fields)
 {
     return ask("GET", target_with("ws", params, subscriptions), format(WS_FIELDS "%s", fields),
                NULL);
 }
 
-static struct peer *longpoll(const char *params, const char *subscriptions, const char *fields)
+static struct peer *open_longpoll(const char *params, const char *subscriptions, const char *fields)
 {
     return ask("GET", target_with("longpolling", params, subscriptions), fields, NULL);
 }
@@ -502,7 +297,7 @@ static const char *connection_token(struct peer *peer)
 static struct peer *put_on(unsigned shard, const char *connection, const char *fields,
                            const char *body)
 {
-    struct peer *peer = connect_to(shard);
+    struct peer *peer = connect_to(shard, 0);
 
     send_to(peer, "PUT", format("/_rig/v1/connection/sse/%s/subscriptions", connection),
             format("content-type: application/json\r\n%s", fields), body);
@@ -526,24 +321,25 @@ static struct peer *post(const char *type, const char *fields, const char *body)
 
 static void a_valid_token_opens_and_subscribes(void **state)
 {
-    struct peer *peer = sse(jwt("\"username\":\"ada\""), NULL, "");
+    struct peer *peer = open_sse(jwt("\"username\":\"ada\""), NULL, "");
 
     (void)state;
     expect_in(peer);
     assert_true(peer_has(peer, "\"data\":[{\"eventType\":\"chat.posted\","
                                "\"oneOf\":[{\"author\":\"ada\"}]}]"));
-    peer = ws(jwt("\"username\":\"ada\""), NULL, "");
+    peer = open_ws(jwt("\"username\":\"ada\""), NULL, "");
     expect(peer, 101, "\"oneOf\":[{\"author\":\"ada\"}]}]");
-    peer = longpoll(jwt("\"username\":\"ada\""), NULL, "");
+    peer = open_longpoll(jwt("\"username\":\"ada\""), NULL, "");
     expect(peer, 200, "\"ok\"");
 }
 
 static void given_and_automatic_subscriptions_are_listed_once(void **state)
 {
-    struct peer *peer = sse(jwt("\"username\":\"ada\""),
-                            "[{\"eventType\":\"chat.posted\",\"oneOf\":[{\"author\":\"bob\"}]},"
-                            "{\"eventType\":\"chat.posted\",\"oneOf\":[{\"author\":\"ada\"}]}]",
-                            "");
+    struct peer *peer =
+        open_sse(jwt("\"username\":\"ada\""),
+                 "[{\"eventType\":\"chat.posted\",\"oneOf\":[{\"author\":\"bob\"}]},"
+                 "{\"eventType\":\"chat.posted\",\"oneOf\":[{\"author\":\"ada\"}]}]",
+                 "");
 
     (void)state;
     expect_in(peer);
@@ -558,39 +354,39 @@ static void a_token_that_is_not_valid_is_told_why(void **state)
     const char *good = token("");
 
     (void)state;
-    expect(sse("jwt=foobar", NULL, ""), 400, format("%sCould not verify token", prefix));
-    expect(sse(format("jwt=Bearer%%20%s", good), NULL, ""), 400, prefix);
-    expect(sse(format("jwt=%sx", good), NULL, ""), 400, prefix);
-    expect(sse(format("jwt=%s", token_until(1, "")), NULL, ""), 400,
+    expect(open_sse("jwt=foobar", NULL, ""), 400, format("%sCould not verify token", prefix));
+    expect(open_sse(format("jwt=Bearer%%20%s", good), NULL, ""), 400, prefix);
+    expect(open_sse(format("jwt=%sx", good), NULL, ""), 400, prefix);
+    expect(open_sse(format("jwt=%s", token_until(1, "")), NULL, ""), 400,
            format("%stoken expired", prefix));
-    expect(longpoll("jwt=foobar", NULL, ""), 400, prefix);
-    expect_ws_refused(ws("jwt=foobar", NULL, ""));
+    expect(open_longpoll("jwt=foobar", NULL, ""), 400, prefix);
+    expect_ws_refused(open_ws("jwt=foobar", NULL, ""));
     assert_int_equal(refused(RG_REFUSED_TOKEN), 6);
 }
 
 static void no_token_needs_none(void **state)
 {
     (void)state;
-    expect_in(sse("jwt=&subscriptions=&ticket=", NULL, ""));
+    expect_in(open_sse("jwt=&subscriptions=&ticket=", NULL, ""));
     /* Headers and cookies are not looked at unless asked to (4.1). */
-    struct peer *peer = sse("", NULL, bearer("\"username\":\"ada\""));
+    struct peer *peer = open_sse("", NULL, bearer("\"username\":\"ada\""));
     expect_in(peer);
     assert_true(peer_has(peer, "\"data\":[]"));
-    peer = sse("", NULL, "cookie: token=nonsense\r\n");
+    peer = open_sse("", NULL, "cookie: token=nonsense\r\n");
     expect_in(peer);
 }
 
 static void the_first_failure_decides(void **state)
 {
     (void)state;
-    expect(sse("jwt=foobar", "can't { be", ""), 400, "Failed to decode subscription list: ");
-    expect(sse("jwt=foobar", "[1]", ""), 400, "could not decode JWT");
-    expect(longpoll("jwt=foobar", "can't { be", ""), 400, "could not decode JWT");
-    expect(longpoll("", "can't { be", ""), 400, "could not parse subscriptions: ");
-    expect(sse("", "{\"subscriptions\":[]}", ""), 400, "could not parse subscriptions: ");
-    expect(longpoll("", "{\"subscriptions\":[]}", ""), 200, "\"ok\"");
-    expect(sse("jwt=%zz", NULL, ""), 400, "malformed query string");
-    expect(sse("jwt=a&subscriptions=%", NULL, ""), 400, "malformed query string");
+    expect(open_sse("jwt=foobar", "can't { be", ""), 400, "Failed to decode subscription list: ");
+    expect(open_sse("jwt=foobar", "[1]", ""), 400, "could not decode JWT");
+    expect(open_longpoll("jwt=foobar", "can't { be", ""), 400, "could not decode JWT");
+    expect(open_longpoll("", "can't { be", ""), 400, "could not parse subscriptions: ");
+    expect(open_sse("", "{\"subscriptions\":[]}", ""), 400, "could not parse subscriptions: ");
+    expect(open_longpoll("", "{\"subscriptions\":[]}", ""), 200, "\"ok\"");
+    expect(open_sse("jwt=%zz", NULL, ""), 400, "malformed query string");
+    expect(open_sse("jwt=a&subscriptions=%", NULL, ""), 400, "malformed query string");
     assert_int_equal(refused(RG_REFUSED_SUBSCRIPTIONS), 3);
     assert_int_equal(refused(RG_REFUSED_QUERY), 2);
 }
@@ -599,18 +395,19 @@ static void a_banned_session_is_not_let_in(void **state)
 {
     (void)state;
     assert_int_equal(rg_blacklist_add(blacklist, RG_STR("s1"), 60), 0);
-    expect(sse(jwt("\"jti\":\"s1\""), NULL, ""), 400, "Ignoring blacklisted JWT with ID \"s1\".");
-    expect(longpoll(jwt("\"jti\":\"s1\""), NULL, ""), 400, "Ignoring blacklisted JWT");
-    expect_ws_refused(ws(jwt("\"jti\":\"s1\""), NULL, ""));
-    expect_in(sse(jwt("\"jti\":\"s2\""), NULL, ""));
+    expect(open_sse(jwt("\"jti\":\"s1\""), NULL, ""), 400,
+           "Ignoring blacklisted JWT with ID \"s1\".");
+    expect(open_longpoll(jwt("\"jti\":\"s1\""), NULL, ""), 400, "Ignoring blacklisted JWT");
+    expect_ws_refused(open_ws(jwt("\"jti\":\"s1\""), NULL, ""));
+    expect_in(open_sse(jwt("\"jti\":\"s2\""), NULL, ""));
 }
 
 static void a_client_belongs_to_the_session_of_its_token(void **state)
 {
-    struct peer *a = sse(jwt("\"jti\":\"s1\""), NULL, "");
-    struct peer *b = ws(jwt("\"jti\":\"s1\""), NULL, "");
-    struct peer *c = sse(jwt("\"jti\":\"s2\""), NULL, "");
-    struct peer *d = sse("", NULL, "");
+    struct peer *a = open_sse(jwt("\"jti\":\"s1\""), NULL, "");
+    struct peer *b = open_ws(jwt("\"jti\":\"s1\""), NULL, "");
+    struct peer *c = open_sse(jwt("\"jti\":\"s2\""), NULL, "");
+    struct peer *d = open_sse("", NULL, "");
 
     (void)state;
     expect(put_on(1, connection_token(d), bearer("\"jti\":\"s1\""), "{\"subscriptions\":[]}"), 204,
@@ -635,20 +432,20 @@ static void a_cookie_counts_where_nothing_else_was_given(void **state)
 
     (void)state;
     push->settings.jwt_cookie = "token";
-    expect(sse("", NULL, cookie), 200, "\"author\":\"ada\"");
-    expect(ws("", NULL, cookie), 101, "\"author\":\"ada\"");
-    expect(longpoll("", NULL, cookie), 200, "\"ok\"");
-    expect(sse(jwt("\"username\":\"bob\""), NULL, cookie), 200, "\"author\":\"bob\"");
-    expect(sse("jwt=foobar", NULL, cookie), 400, "could not decode JWT");
-    expect(sse("ticket=foobar", NULL, cookie), 400, "could not redeem ticket");
-    expect(sse("", NULL, "cookie: token=nonsense\r\n"), 400, "could not decode JWT");
-    expect_in(sse("", NULL, "cookie: token=\r\n"));
+    expect(open_sse("", NULL, cookie), 200, "\"author\":\"ada\"");
+    expect(open_ws("", NULL, cookie), 101, "\"author\":\"ada\"");
+    expect(open_longpoll("", NULL, cookie), 200, "\"ok\"");
+    expect(open_sse(jwt("\"username\":\"bob\""), NULL, cookie), 200, "\"author\":\"bob\"");
+    expect(open_sse("jwt=foobar", NULL, cookie), 400, "could not decode JWT");
+    expect(open_sse("ticket=foobar", NULL, cookie), 400, "could not redeem ticket");
+    expect(open_sse("", NULL, "cookie: token=nonsense\r\n"), 400, "could not decode JWT");
+    expect_in(open_sse("", NULL, "cookie: token=\r\n"));
 }
 
 static void a_cookie_counts_for_subscriptions_and_events(void **state)
 {
     const char *cookie = format("cookie: token=%s\r\n", token("\"username\":\"ada\""));
-    struct peer *peer = sse("", NULL, "");
+    struct peer *peer = open_sse("", NULL, "");
 
     (void)state;
     push->settings.jwt_cookie = "token";
@@ -676,12 +473,12 @@ static void credentials_are_allowed_to_the_page_that_cors_names(void **state)
 {
     (void)state;
     push->settings.jwt_cookie = "token";
-    assert_false(peer_has(sse("", NULL, ""), "access-control-allow-credentials"));
+    assert_false(peer_has(open_sse("", NULL, ""), "access-control-allow-credentials"));
     push->settings.cors = "https://ui.example";
-    expect(sse("", NULL, ""), 200, "access-control-allow-credentials: true\r\n");
-    expect(sse("jwt=x", NULL, ""), 400, "access-control-allow-credentials: true\r\n");
+    expect(open_sse("", NULL, ""), 200, "access-control-allow-credentials: true\r\n");
+    expect(open_sse("jwt=x", NULL, ""), 400, "access-control-allow-credentials: true\r\n");
     push->settings.jwt_cookie = NULL;
-    assert_false(peer_has(sse("", NULL, ""), "access-control-allow-credentials"));
+    assert_false(peer_has(open_sse("", NULL, ""), "access-control-allow-credentials"));
 }
 
 /* ---- origins ---- */
@@ -690,25 +487,26 @@ static void a_websocket_from_a_page_that_is_not_listed_is_refused(void **state)
 {
     (void)state;
     push->settings.origins = "https://ui.example, http://localhost:8080";
-    struct peer *peer = ws("", NULL, "origin: https://evil.example\r\n");
+    struct peer *peer = open_ws("", NULL, "origin: https://evil.example\r\n");
     expect(peer, 403, "Origin not allowed.");
     assert_true(peer_has(peer, "content-type: text/plain; charset=utf-8\r\n"));
     assert_int_equal(refused(RG_REFUSED_ORIGIN), 1);
-    expect(ws("", NULL, "origin: null\r\n"), 403, "");
-    expect(ws("", NULL, "origin: https://ui.example\r\norigin: https://evil.example\r\n"), 403, "");
-    expect(ws("", NULL, "origin: https://ui.example.evil\r\n"), 403, "");
-    expect(ws("", NULL, "origin: https://ui.example\r\n"), 101, "rig.subscriptions_set");
-    expect(ws("", NULL, "origin: HTTP://localhost:8080\r\n"), 101, "rig.subscriptions_set");
-    expect(ws("", NULL, ""), 101, "rig.subscriptions_set");
-    expect(sse("", NULL, "origin: https://evil.example\r\n"), 200, "rig.subscriptions_set");
+    expect(open_ws("", NULL, "origin: null\r\n"), 403, "");
+    expect(open_ws("", NULL, "origin: https://ui.example\r\norigin: https://evil.example\r\n"), 403,
+           "");
+    expect(open_ws("", NULL, "origin: https://ui.example.evil\r\n"), 403, "");
+    expect(open_ws("", NULL, "origin: https://ui.example\r\n"), 101, "rig.subscriptions_set");
+    expect(open_ws("", NULL, "origin: HTTP://localhost:8080\r\n"), 101, "rig.subscriptions_set");
+    expect(open_ws("", NULL, ""), 101, "rig.subscriptions_set");
+    expect(open_sse("", NULL, "origin: https://evil.example\r\n"), 200, "rig.subscriptions_set");
 }
 
 static void any_origin_will_do_by_default(void **state)
 {
     (void)state;
-    expect(ws("", NULL, "origin: https://any.example\r\n"), 101, "rig.subscriptions_set");
+    expect(open_ws("", NULL, "origin: https://any.example\r\n"), 101, "rig.subscriptions_set");
     push->settings.origins = "*";
-    expect(ws("", NULL, "origin: https://any.example\r\n"), 101, "rig.subscriptions_set");
+    expect(open_ws("", NULL, "origin: https://any.example\r\n"), 101, "rig.subscriptions_set");
 }
 
 static void a_cookie_from_a_page_that_is_not_listed_is_refused(void **state)
@@ -718,10 +516,10 @@ static void a_cookie_from_a_page_that_is_not_listed_is_refused(void **state)
     (void)state;
     push->settings.jwt_cookie = "token";
     push->settings.origins = "https://ui.example";
-    expect(sse("", NULL, fields), 403, "Origin not allowed.");
-    expect(longpoll("", NULL, fields), 403, "Origin not allowed.");
+    expect(open_sse("", NULL, fields), 403, "Origin not allowed.");
+    expect(open_longpoll("", NULL, fields), 403, "Origin not allowed.");
     /* A token that the page has itself is no cookie. */
-    expect_in(sse(jwt(""), NULL, fields));
+    expect_in(open_sse(jwt(""), NULL, fields));
     assert_int_equal(refused(RG_REFUSED_ORIGIN), 2);
 }
 
@@ -746,17 +544,17 @@ static void a_ticket_opens_one_connection_like_its_token(void **state)
     expect(peer, 201, "\",\"expires_in\":60}");
     assert_true(peer_has(peer, "cache-control: no-store\r\n"));
     assert_true(peer_has(peer, "access-control-allow-origin: *\r\n"));
-    peer = sse(ticket, NULL, "");
+    peer = open_sse(ticket, NULL, "");
     expect_in(peer);
     assert_true(peer_has(peer, "\"author\":\"ada\""));
-    expect(sse(ticket, NULL, ""), 400, "could not redeem ticket");
+    expect(open_sse(ticket, NULL, ""), 400, "could not redeem ticket");
     rg_push_kill_session(push, RG_STR("s1"));
     hear(peer);
     assert_true(peer_has(peer, "event: rig.session_killed\n"));
 
-    expect(ws(ticket_for("\"username\":\"ada\""), NULL, ""), 101, "\"author\":\"ada\"");
-    expect(longpoll(ticket_for(""), NULL, ""), 200, "\"ok\"");
-    expect_ws_refused(ws("ticket=nonsense", NULL, ""));
+    expect(open_ws(ticket_for("\"username\":\"ada\""), NULL, ""), 101, "\"author\":\"ada\"");
+    expect(open_longpoll(ticket_for(""), NULL, ""), 200, "\"ok\"");
+    expect_ws_refused(open_ws("ticket=nonsense", NULL, ""));
 }
 
 static void a_ticket_needs_a_valid_token(void **state)
@@ -799,7 +597,7 @@ static void a_ticket_ends_after_a_while(void **state)
 
     (void)state;
     shards[0].reactor.now_ms += 60000;
-    expect(sse(ticket, NULL, ""), 400, "could not redeem ticket");
+    expect(open_sse(ticket, NULL, ""), 400, "could not redeem ticket");
 }
 
 static void a_ticket_of_a_token_that_is_no_longer_good_is_refused_like_it(void **state)
@@ -809,11 +607,12 @@ static void a_ticket_of_a_token_that_is_no_longer_good_is_refused_like_it(void *
 
     (void)state;
     assert_int_equal(rg_blacklist_add(blacklist, RG_STR("s1"), 60), 0);
-    expect(sse(ticket, NULL, ""), 400,
+    expect(open_sse(ticket, NULL, ""), 400,
            "could not decode JWT: Ignoring blacklisted JWT with ID \"s1\".");
     assert_int_equal(
         rg_tickets_issue(tickets, rg_str_c(token_until(1, "")), shards[0].reactor.now_ms, text), 0);
-    expect(sse(format("ticket=%s", text), NULL, ""), 400, "could not decode JWT: token expired");
+    expect(open_sse(format("ticket=%s", text), NULL, ""), 400,
+           "could not decode JWT: token expired");
 }
 
 static void without_tickets_there_is_no_such_path(void **state)
@@ -821,7 +620,7 @@ static void without_tickets_there_is_no_such_path(void **state)
     (void)state;
     push->settings.tickets = NULL;
     expect(order(bearer("")), 404, "{\"message\":\"Not Found\"}");
-    expect(sse("ticket=x", NULL, ""), 400, "could not redeem ticket");
+    expect(open_sse("ticket=x", NULL, ""), 400, "could not redeem ticket");
 }
 
 /* ---- SUBSCRIPTION_CHECK ---- */
@@ -830,19 +629,19 @@ static void a_token_is_asked_for_where_subscriptions_were_given(void **state)
 {
     (void)state;
     push->settings.subscription_check.kind = RG_POLICY_TOKEN;
-    expect_in(sse("", NULL, ""));
-    expect(sse("", "[]", ""), 400, "Subscription denied (not authorized).");
-    expect(longpoll("", CHAT, ""), 400, "Subscription denied (not authorized).");
-    expect_ws_refused(ws("", CHAT, ""));
-    expect_in(sse(jwt(""), "[]", ""));
-    expect(longpoll(jwt(""), CHAT, ""), 200, "\"ok\"");
-    expect_in(sse(ticket_for(""), CHAT, ""));
+    expect_in(open_sse("", NULL, ""));
+    expect(open_sse("", "[]", ""), 400, "Subscription denied (not authorized).");
+    expect(open_longpoll("", CHAT, ""), 400, "Subscription denied (not authorized).");
+    expect_ws_refused(open_ws("", CHAT, ""));
+    expect_in(open_sse(jwt(""), "[]", ""));
+    expect(open_longpoll(jwt(""), CHAT, ""), 200, "\"ok\"");
+    expect_in(open_sse(ticket_for(""), CHAT, ""));
     assert_int_equal(refused(RG_REFUSED_CHECK), 3);
 }
 
 static void a_change_needs_one_valid_token(void **state)
 {
-    const char *connection = connection_token(sse("", NULL, ""));
+    const char *connection = connection_token(open_sse("", NULL, ""));
     static const char empty[] = "{\"subscriptions\":[]}";
     const char *good = token("");
 
@@ -863,7 +662,7 @@ static void a_change_needs_one_valid_token(void **state)
 
 static void every_token_of_a_change_must_be_valid(void **state)
 {
-    const char *connection = connection_token(sse("", NULL, ""));
+    const char *connection = connection_token(open_sse("", NULL, ""));
     static const char empty[] = "{\"subscriptions\":[]}";
 
     (void)state;
@@ -881,7 +680,7 @@ static void every_token_of_a_change_must_be_valid(void **state)
 
 static void a_change_brings_the_automatic_subscriptions_of_its_own_tokens(void **state)
 {
-    struct peer *peer = sse(jwt("\"username\":\"ada\""), NULL, "");
+    struct peer *peer = open_sse(jwt("\"username\":\"ada\""), NULL, "");
     const char *connection = connection_token(peer);
 
     (void)state;
@@ -904,7 +703,7 @@ static void a_change_brings_the_automatic_subscriptions_of_its_own_tokens(void *
 
 static void a_valid_token_binds_though_another_is_invalid(void **state)
 {
-    struct peer *peer = sse("", NULL, "");
+    struct peer *peer = open_sse("", NULL, "");
 
     (void)state;
     expect(put(connection_token(peer),
@@ -925,7 +724,7 @@ static void a_service_says_who_may_subscribe(void **state)
 
     (void)state;
     push->settings.subscription_check = asks;
-    peer = sse(format("jwt=%s", good), CHAT, "");
+    peer = open_sse(format("jwt=%s", good), CHAT, "");
     wait_for(peer, "rig.subscriptions_set");
     expect_in(peer);
     assert_true(service_got("POST /Check HTTP/1.1\r\n"));
@@ -933,42 +732,42 @@ static void a_service_says_who_may_subscribe(void **state)
     assert_true(service_got(format("\r\nauthorization: Bearer %s\r\n", good)));
     assert_true(service_got("\r\n\r\n{\"subscriptions\":" CHAT "}"));
 
-    peer = longpoll("", "{\"subscriptions\": " CHAT "}", "");
+    peer = open_longpoll("", "{\"subscriptions\": " CHAT "}", "");
     wait_for(peer, "\"ok\"");
     assert_false(service_got("\r\nauthorization:"));
     assert_true(service_got("\r\n\r\n{\"subscriptions\":" CHAT "}"));
-    peer = ws("", CHAT, "");
+    peer = open_ws("", CHAT, "");
     wait_for(peer, "rig.subscriptions_set");
     assert_int_equal(service_requests(), 3);
     /* A ticket stands for its token here too. */
-    peer = sse(ticket_for(""), CHAT, "");
+    peer = open_sse(ticket_for(""), CHAT, "");
     wait_for(peer, "rig.subscriptions_set");
     assert_true(service_got("\r\nauthorization: Bearer ey"));
     /* Automatic subscriptions need no approval. */
-    expect_in(sse(format("jwt=%s", good), NULL, ""));
+    expect_in(open_sse(format("jwt=%s", good), NULL, ""));
     assert_int_equal(service_requests(), 4);
 }
 
 static void whatever_else_the_service_answers_means_no(void **state)
 {
     static const int statuses[] = {401, 403, 400, 500, 302};
-    const char *connection = connection_token(sse("", NULL, ""));
+    const char *connection = connection_token(open_sse("", NULL, ""));
 
     (void)state;
     push->settings.subscription_check = asks;
     for (size_t i = 0; i < RG_COUNT_OF(statuses); i++) {
         service_answers(statuses[i], "");
-        struct peer *peer = sse("", CHAT, "");
+        struct peer *peer = open_sse("", CHAT, "");
         wait_for(peer, "HTTP/1.1");
         expect(peer, 400, "Subscription denied (not authorized).");
         peer = put(connection, "", "{\"subscriptions\":[]}");
         wait_for(peer, "HTTP/1.1");
         expect(peer, 403, "Subscription denied.");
     }
-    struct peer *peer = ws("", CHAT, "");
+    struct peer *peer = open_ws("", CHAT, "");
     wait_for(peer, "HTTP/1.1");
     expect_ws_refused(peer);
-    peer = longpoll("", CHAT, "");
+    peer = open_longpoll("", CHAT, "");
     wait_for(peer, "HTTP/1.1");
     expect(peer, 400, "Subscription denied (not authorized).");
 }
@@ -982,14 +781,14 @@ static void a_service_that_is_down_means_no(void **state)
     assert_int_equal(rg_policy_init(&push->settings.subscription_check, "SUBSCRIPTION_CHECK",
                                     "http://127.0.0.1:9/", client, &why),
                      0);
-    struct peer *peer = sse("", CHAT, "");
+    struct peer *peer = open_sse("", CHAT, "");
     wait_for(peer, "HTTP/1.1");
     expect(peer, 400, "Subscription denied (not authorized).");
 }
 
 static void a_change_is_shown_to_the_service_as_it_came(void **state)
 {
-    struct peer *peer = sse("", NULL, "");
+    struct peer *peer = open_sse("", NULL, "");
     static const char body[] = "{ \"subscriptions\" : [ {\"event_type\":\"a\"} ], \"x\":1 }";
 
     (void)state;
@@ -1016,9 +815,9 @@ static void others_are_served_while_the_service_thinks(void **state)
     (void)state;
     push->settings.subscription_check = asks;
     service_hold(true);
-    waits = sse("", CHAT, "");
+    waits = open_sse("", CHAT, "");
     wait_for_requests(1);
-    expect_in(sse("", NULL, ""));
+    expect_in(open_sse("", NULL, ""));
     peer = post("application/json", "", EVENT("e1"));
     expect(peer, 202, EVENT("e1"));
     assert_int_equal(waits->got.n, 0);
@@ -1029,7 +828,7 @@ static void others_are_served_while_the_service_thinks(void **state)
 static void a_client_that_leaves_while_it_waits_leaves_nothing_behind(void **state)
 {
     const struct rg_limits_settings settings = {.per_minute = -1, .clients = 10};
-    const char *connection = connection_token(sse("", NULL, ""));
+    const char *connection = connection_token(open_sse("", NULL, ""));
     struct peer *waiting[4];
 
     (void)state;
@@ -1038,14 +837,13 @@ static void a_client_that_leaves_while_it_waits_leaves_nothing_behind(void **sta
     push->settings.subscription_check = asks;
     push->settings.submission_check = asks;
     service_hold(true);
-    waiting[0] = sse("", CHAT, "");
-    waiting[1] = longpoll("", CHAT, "");
+    waiting[0] = open_sse("", CHAT, "");
+    waiting[1] = open_longpoll("", CHAT, "");
     waiting[2] = put(connection, "", "{\"subscriptions\":[]}");
     waiting[3] = post("application/json", "", EVENT("e1"));
-    assert_int_equal(shards[0].hub->questions_n, 4);
+    assert_int_equal(questions(), 4);
     for (size_t i = 0; i < RG_COUNT_OF(waiting); i++) {
-        close(waiting[i]->fd);
-        waiting[i]->fd = -1;
+        hang_up(waiting[i]);
     }
     turn();
     service_hold(false);
@@ -1055,7 +853,7 @@ static void a_client_that_leaves_while_it_waits_leaves_nothing_behind(void **sta
 
 static void what_is_pipelined_behind_a_request_that_waits_is_not_lost(void **state)
 {
-    struct peer *peer = connect_to(0);
+    struct peer *peer = connect_to(0, 0);
     const char *target = target_with("longpolling", "", CHAT);
 
     (void)state;
@@ -1070,7 +868,7 @@ static void what_is_pipelined_behind_a_request_that_waits_is_not_lost(void **sta
 
 static void a_websocket_that_waits_keeps_what_its_client_sent_early(void **state)
 {
-    struct peer *peer = connect_to(0);
+    struct peer *peer = connect_to(0, 0);
 
     (void)state;
     push->settings.subscription_check = asks;
@@ -1107,23 +905,23 @@ static void begin_to_fetch_keys(void)
 
 static void whoever_comes_with_a_token_waits_for_keys(void **state)
 {
-    const char *connection = connection_token(sse("", NULL, ""));
+    const char *connection = connection_token(open_sse("", NULL, ""));
     struct peer *waiting[6];
 
     (void)state;
     push->settings.submission_check.kind = RG_POLICY_TOKEN;
     begin_to_fetch_keys();
-    waiting[0] = sse(jwt("\"username\":\"ada\""), NULL, "");
-    waiting[1] = ws(jwt("\"username\":\"ada\""), CHAT, "");
-    waiting[2] = longpoll(jwt(""), NULL, "");
+    waiting[0] = open_sse(jwt("\"username\":\"ada\""), NULL, "");
+    waiting[1] = open_ws(jwt("\"username\":\"ada\""), CHAT, "");
+    waiting[2] = open_longpoll(jwt(""), NULL, "");
     waiting[3] = put_on(1, connection, bearer("\"username\":\"ada\""),
                         "{\"subscriptions\":[{\"eventType\":\"a\"}]}");
     waiting[4] = post("application/json", bearer(""), EVENT("e1"));
     waiting[5] = order(bearer(""));
-    assert_int_equal(shards[0].hub->questions_n + shards[1].hub->questions_n, 6);
+    assert_int_equal(questions(), 6);
     for (size_t i = 0; i < RG_COUNT_OF(waiting); i++)
         assert_int_equal(waiting[i]->got.n, 0);
-    expect_in(sse("", NULL, ""));
+    expect_in(open_sse("", NULL, ""));
 
     service_answers(200, key_set());
     service_hold(false);
@@ -1143,13 +941,13 @@ static void whoever_comes_with_a_token_waits_for_keys(void **state)
 
 static void a_token_is_refused_when_no_keys_have_come(void **state)
 {
-    const char *connection = connection_token(sse("", NULL, ""));
+    const char *connection = connection_token(open_sse("", NULL, ""));
     struct peer *waiting[4];
 
     (void)state;
     push->settings.submission_check.kind = RG_POLICY_TOKEN;
     begin_to_fetch_keys();
-    waiting[0] = sse(jwt(""), NULL, "");
+    waiting[0] = open_sse(jwt(""), NULL, "");
     waiting[1] = put(connection, bearer(""), "{\"subscriptions\":[]}");
     waiting[2] = post("application/json", bearer(""), EVENT("e1"));
     waiting[3] = order(bearer(""));
@@ -1169,10 +967,9 @@ static void keys_and_service_may_both_be_waited_for(void **state)
     (void)state;
     push->settings.subscription_check = asks;
     begin_to_fetch_keys();
-    struct peer *peer = sse(jwt(""), CHAT, "");
-    struct peer *leaves = longpoll(jwt(""), CHAT, "");
-    close(leaves->fd);
-    leaves->fd = -1;
+    struct peer *peer = open_sse(jwt(""), CHAT, "");
+    struct peer *leaves = open_longpoll(jwt(""), CHAT, "");
+    hang_up(leaves);
     service_answers(200, key_set());
     service_hold(false);
     wait_for(peer, "rig.subscriptions_set");
@@ -1184,7 +981,7 @@ static void keys_and_service_may_both_be_waited_for(void **state)
 
 static void events_need_one_valid_token(void **state)
 {
-    struct peer *subscriber = sse("", CHAT, "");
+    struct peer *subscriber = open_sse("", CHAT, "");
 
     (void)state;
     push->settings.submission_check.kind = RG_POLICY_TOKEN;
@@ -1206,7 +1003,7 @@ static void events_need_one_valid_token(void **state)
 
 static void a_service_says_who_may_send_events(void **state)
 {
-    struct peer *subscriber = sse("", CHAT, ""), *peer;
+    struct peer *subscriber = open_sse("", CHAT, ""), *peer;
 
     (void)state;
     push->settings.submission_check = asks;
@@ -1243,7 +1040,7 @@ static void a_service_says_who_may_send_events(void **state)
 static void a_batch_is_taken_as_a_whole(void **state)
 {
     static const char body[] = "[" EVENT("e1") ",\n " EVENT("e2") "]";
-    struct peer *subscriber = sse("", CHAT, "");
+    struct peer *subscriber = open_sse("", CHAT, "");
     struct peer *peer = post("application/cloudevents-batch+json; charset=utf-8", "", body);
 
     (void)state;
@@ -1259,7 +1056,7 @@ static void a_batch_is_taken_as_a_whole(void **state)
 
 static void one_bad_event_refuses_the_batch(void **state)
 {
-    struct peer *subscriber = sse("", CHAT, "");
+    struct peer *subscriber = open_sse("", CHAT, "");
 
     (void)state;
     expect(post("application/cloudevents-batch+json", "", "[" EVENT("e1") ",{}," EVENT("e2") "]"),
@@ -1274,7 +1071,7 @@ static void one_bad_event_refuses_the_batch(void **state)
 static void a_batch_is_shown_to_the_service_once(void **state)
 {
     static const char body[] = "[" EVENT("e1") "," EVENT("e2") "]";
-    struct peer *subscriber = sse("", CHAT, "");
+    struct peer *subscriber = open_sse("", CHAT, "");
 
     (void)state;
     push->settings.submission_check = asks;
@@ -1310,25 +1107,24 @@ static void no_more_clients_are_let_in_than_may_be_open(void **state)
 
     (void)state;
     set_limits(-1, 0, 2);
-    first = sse("", NULL, "");
+    first = open_sse("", NULL, "");
     expect_in(first);
-    expect(longpoll("", NULL, ""), 200, "\"ok\"");
-    expect_429(sse("", NULL, ""), MINUTE " open at the same time");
-    expect_429(longpoll("", NULL, ""), MINUTE " open at the same time");
-    expect_ws_refused(ws("", NULL, ""));
+    expect(open_longpoll("", NULL, ""), 200, "\"ok\"");
+    expect_429(open_sse("", NULL, ""), MINUTE " open at the same time");
+    expect_429(open_longpoll("", NULL, ""), MINUTE " open at the same time");
+    expect_ws_refused(open_ws("", NULL, ""));
     assert_int_equal(refused(RG_REFUSED_LIMIT), 3);
-    close(first->fd);
-    first->fd = -1;
+    hang_up(first);
     turn();
-    expect_in(sse("", NULL, ""));
+    expect_in(open_sse("", NULL, ""));
 }
 
 static void an_address_has_a_limit_of_its_own(void **state)
 {
     (void)state;
     set_limits(-1, 1, 0);
-    expect_in(sse("", NULL, ""));
-    expect_429(sse("", NULL, ""), MINUTE " from one address");
+    expect_in(open_sse("", NULL, ""));
+    expect_429(open_sse("", NULL, ""), MINUTE " from one address");
 }
 
 static void a_minute_lets_only_so_many_in(void **state)
@@ -1336,9 +1132,9 @@ static void a_minute_lets_only_so_many_in(void **state)
     (void)state;
     /* Limit 0 refuses all, whatever minute it is. */
     set_limits(0, 0, 0);
-    expect_429(sse("", NULL, ""), MINUTE);
-    expect_429(longpoll("", NULL, ""), MINUTE);
-    expect_ws_refused(ws("", NULL, ""));
+    expect_429(open_sse("", NULL, ""), MINUTE);
+    expect_429(open_longpoll("", NULL, ""), MINUTE);
+    expect_ws_refused(open_ws("", NULL, ""));
 }
 
 static void what_fails_another_check_takes_no_place(void **state)
@@ -1346,18 +1142,18 @@ static void what_fails_another_check_takes_no_place(void **state)
     (void)state;
     set_limits(-1, 0, 1);
     for (int i = 0; i < 3; i++) {
-        expect(sse("jwt=foobar", NULL, ""), 400, "");
-        expect(longpoll("jwt=foobar", NULL, ""), 400, "");
+        expect(open_sse("jwt=foobar", NULL, ""), 400, "");
+        expect(open_longpoll("jwt=foobar", NULL, ""), 400, "");
     }
-    expect_in(sse("", NULL, ""));
+    expect_in(open_sse("", NULL, ""));
 }
 
 static void longpolling_looks_at_its_limit_first(void **state)
 {
     (void)state;
     set_limits(0, 0, 0);
-    expect_429(longpoll("jwt=foobar", NULL, ""), MINUTE);
-    expect(sse("jwt=foobar", NULL, ""), 400, "could not decode JWT");
+    expect_429(open_longpoll("jwt=foobar", NULL, ""), MINUTE);
+    expect(open_sse("jwt=foobar", NULL, ""), 400, "could not decode JWT");
 }
 
 /* ---- WebSocket and HTTP ---- */
@@ -1389,18 +1185,18 @@ static void ignore(void *arg)
 
 static void who_waits_when_the_gateway_ends_is_told_to_come_back(void **state)
 {
-    const char *connection = connection_token(sse("", NULL, ""));
+    const char *connection = connection_token(open_sse("", NULL, ""));
     struct peer *waiting[5];
 
     (void)state;
     push->settings.subscription_check = asks;
     push->settings.submission_check = asks;
     service_hold(true);
-    waiting[0] = sse("", CHAT, "");
-    waiting[1] = longpoll("", CHAT, "");
+    waiting[0] = open_sse("", CHAT, "");
+    waiting[1] = open_longpoll("", CHAT, "");
     waiting[2] = put(connection, "", "{\"subscriptions\":[]}");
     waiting[3] = post("application/json", "", EVENT("e1"));
-    waiting[4] = ws("", CHAT, "");
+    waiting[4] = open_ws("", CHAT, "");
     wait_for_requests(1);
     rg_hub_drain(shards[0].hub, ignore, NULL);
     /* Frees the thread of the client, which gives up what is under way. */
@@ -1416,77 +1212,74 @@ static void who_waits_when_the_gateway_ends_is_told_to_come_back(void **state)
     expect(waiting[4], 101, "\x03\xe9The gateway is shutting down.");
 
     /* The service is not asked any more. */
-    expect(sse("", CHAT, ""), 503, "");
+    expect(open_sse("", CHAT, ""), 503, "");
     expect(post("application/json", "", EVENT("e1")), 503, "");
 }
 
-#define TEST(fn) cmocka_unit_test_setup_teardown(fn, setup, teardown)
+#define PLAY(fn) cmocka_unit_test_setup_teardown(fn, begin_play, end_play)
 
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        TEST(a_valid_token_opens_and_subscribes),
-        TEST(given_and_automatic_subscriptions_are_listed_once),
-        TEST(a_token_that_is_not_valid_is_told_why),
-        TEST(no_token_needs_none),
-        TEST(the_first_failure_decides),
-        TEST(a_banned_session_is_not_let_in),
-        TEST(a_client_belongs_to_the_session_of_its_token),
-        TEST(a_cookie_counts_where_nothing_else_was_given),
-        TEST(a_cookie_counts_for_subscriptions_and_events),
-        TEST(credentials_are_allowed_to_the_page_that_cors_names),
-        TEST(a_websocket_from_a_page_that_is_not_listed_is_refused),
-        TEST(any_origin_will_do_by_default),
-        TEST(a_cookie_from_a_page_that_is_not_listed_is_refused),
-        TEST(a_ticket_opens_one_connection_like_its_token),
-        TEST(a_ticket_needs_a_valid_token),
-        TEST(a_ticket_has_a_preflight),
-        TEST(tickets_are_bounded),
-        TEST(a_ticket_ends_after_a_while),
-        TEST(a_ticket_of_a_token_that_is_no_longer_good_is_refused_like_it),
-        TEST(without_tickets_there_is_no_such_path),
-        TEST(a_token_is_asked_for_where_subscriptions_were_given),
-        TEST(a_change_needs_one_valid_token),
-        TEST(every_token_of_a_change_must_be_valid),
-        TEST(a_change_brings_the_automatic_subscriptions_of_its_own_tokens),
-        TEST(a_valid_token_binds_though_another_is_invalid),
-        TEST(a_service_says_who_may_subscribe),
-        TEST(whatever_else_the_service_answers_means_no),
-        TEST(a_service_that_is_down_means_no),
-        TEST(a_change_is_shown_to_the_service_as_it_came),
-        TEST(others_are_served_while_the_service_thinks),
-        TEST(a_client_that_leaves_while_it_waits_leaves_nothing_behind),
-        TEST(what_is_pipelined_behind_a_request_that_waits_is_not_lost),
-        TEST(a_websocket_that_waits_keeps_what_its_client_sent_early),
-        TEST(whoever_comes_with_a_token_waits_for_keys),
-        TEST(a_token_is_refused_when_no_keys_have_come),
-        TEST(keys_and_service_may_both_be_waited_for),
-        TEST(events_need_one_valid_token),
-        TEST(a_service_says_who_may_send_events),
-        TEST(a_batch_is_taken_as_a_whole),
-        TEST(one_bad_event_refuses_the_batch),
-        TEST(a_batch_is_shown_to_the_service_once),
-        TEST(no_more_clients_are_let_in_than_may_be_open),
-        TEST(an_address_has_a_limit_of_its_own),
-        TEST(a_minute_lets_only_so_many_in),
-        TEST(what_fails_another_check_takes_no_place),
-        TEST(longpolling_looks_at_its_limit_first),
-        TEST(a_request_that_is_no_websocket_is_told_to_upgrade),
-        TEST(only_get_opens_an_event_stream),
-        TEST(who_waits_when_the_gateway_ends_is_told_to_come_back),
+        PLAY(a_valid_token_opens_and_subscribes),
+        PLAY(given_and_automatic_subscriptions_are_listed_once),
+        PLAY(a_token_that_is_not_valid_is_told_why),
+        PLAY(no_token_needs_none),
+        PLAY(the_first_failure_decides),
+        PLAY(a_banned_session_is_not_let_in),
+        PLAY(a_client_belongs_to_the_session_of_its_token),
+        PLAY(a_cookie_counts_where_nothing_else_was_given),
+        PLAY(a_cookie_counts_for_subscriptions_and_events),
+        PLAY(credentials_are_allowed_to_the_page_that_cors_names),
+        PLAY(a_websocket_from_a_page_that_is_not_listed_is_refused),
+        PLAY(any_origin_will_do_by_default),
+        PLAY(a_cookie_from_a_page_that_is_not_listed_is_refused),
+        PLAY(a_ticket_opens_one_connection_like_its_token),
+        PLAY(a_ticket_needs_a_valid_token),
+        PLAY(a_ticket_has_a_preflight),
+        PLAY(tickets_are_bounded),
+        PLAY(a_ticket_ends_after_a_while),
+        PLAY(a_ticket_of_a_token_that_is_no_longer_good_is_refused_like_it),
+        PLAY(without_tickets_there_is_no_such_path),
+        PLAY(a_token_is_asked_for_where_subscriptions_were_given),
+        PLAY(a_change_needs_one_valid_token),
+        PLAY(every_token_of_a_change_must_be_valid),
+        PLAY(a_change_brings_the_automatic_subscriptions_of_its_own_tokens),
+        PLAY(a_valid_token_binds_though_another_is_invalid),
+        PLAY(a_service_says_who_may_subscribe),
+        PLAY(whatever_else_the_service_answers_means_no),
+        PLAY(a_service_that_is_down_means_no),
+        PLAY(a_change_is_shown_to_the_service_as_it_came),
+        PLAY(others_are_served_while_the_service_thinks),
+        PLAY(a_client_that_leaves_while_it_waits_leaves_nothing_behind),
+        PLAY(what_is_pipelined_behind_a_request_that_waits_is_not_lost),
+        PLAY(a_websocket_that_waits_keeps_what_its_client_sent_early),
+        PLAY(whoever_comes_with_a_token_waits_for_keys),
+        PLAY(a_token_is_refused_when_no_keys_have_come),
+        PLAY(keys_and_service_may_both_be_waited_for),
+        PLAY(events_need_one_valid_token),
+        PLAY(a_service_says_who_may_send_events),
+        PLAY(a_batch_is_taken_as_a_whole),
+        PLAY(one_bad_event_refuses_the_batch),
+        PLAY(a_batch_is_shown_to_the_service_once),
+        PLAY(no_more_clients_are_let_in_than_may_be_open),
+        PLAY(an_address_has_a_limit_of_its_own),
+        PLAY(a_minute_lets_only_so_many_in),
+        PLAY(what_fails_another_check_takes_no_place),
+        PLAY(longpolling_looks_at_its_limit_first),
+        PLAY(a_request_that_is_no_websocket_is_told_to_upgrade),
+        PLAY(only_get_opens_an_event_stream),
+        PLAY(who_waits_when_the_gateway_ends_is_told_to_come_back),
     };
     struct rg_problems problems = {0};
 
-    signal(SIGPIPE, SIG_IGN);
-    rg_log_set_fd(open("/dev/null", O_WRONLY | O_CLOEXEC));
-    rg_rcu_thread_start();
-    rg_match_key_init();
+    stage_begin();
+    rg_extractors_free(&extractors);
     extractors = rg_extractors_new(rg_str_c(extractors_json), &problems);
     rg_problems_done(&problems);
     service_start();
     int failed = cmocka_run_group_tests(tests, NULL, NULL);
     service_stop();
-    rg_extractors_free(&extractors);
-    rg_rcu_thread_stop();
+    stage_end();
     return failed;
 }

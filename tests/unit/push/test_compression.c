@@ -302,6 +302,20 @@ static void a_slow_reader_gets_no_end(void **state)
     rg_buf_done(&text);
 }
 
+static void the_event_of_an_end_is_part_of_the_stream(void **state)
+{
+    struct peer *peer = sse(RG_ENC_SSE_GZIP_CHUNKED, 0);
+
+    (void)state;
+    event("large", 1000);
+    rg_client_end_killed(hub->clients.at[0].thing);
+    rg_hub_settle(hub);
+    struct rg_buf text = read_text(peer, RG_ENC_SSE_GZIP_CHUNKED, true);
+    assert_true(peer->has_seen_end);
+    assert_int_equal(count(rg_buf_str(&text), "event: rig.session_killed\n"), 1);
+    rg_buf_done(&text);
+}
+
 static void a_message_that_a_socket_takes_in_parts_counts_once(void **state)
 {
     struct peer *peer = sse(RG_ENC_SSE_GZIP_CHUNKED, 4096);
@@ -351,6 +365,7 @@ int main(void)
         TEST(only_events_of_some_size_are_compressed),
         TEST(clients_of_one_encoding_share_the_bytes),
         TEST(a_slow_reader_gets_no_end),
+        TEST(the_event_of_an_end_is_part_of_the_stream),
         TEST(a_message_that_a_socket_takes_in_parts_counts_once),
         TEST(nothing_is_negotiated_while_compression_is_off),
     };

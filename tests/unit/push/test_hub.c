@@ -195,6 +195,41 @@ static void a_websocket_client_that_talks_is_closed(void **state)
     assert_int_equal(clients(), 0);
 }
 
+/* RFC 7692: what is compressed is looked into, never beyond the limit, and ends in the same way. */
+static void a_websocket_client_that_talks_compressed_is_closed(void **state)
+{
+    struct rg_deflater *deflater = rg_deflater_new();
+    char *zeros = rg_zalloc(20000);
+    struct rg_buf bomb = {0};
+    (void)state;
+
+    rg_deflater_add(deflater, rg_str_n(zeros, 20000), &bomb);
+    bomb.n -= RG_DEFLATE_TAIL_N;
+    assert_true(bomb.n <= 125);
+    const struct {
+        struct rg_str payload;
+        const char *answer;
+    } cases[] = {
+        {RG_STR("\xf2\x48\xcd\xc9\xc9\x07\x00"), "\x88\x43\x03\xe8This WebSocket endpoint"},
+        {rg_buf_str(&bomb), "\x88\x43\x03\xe8This WebSocket endpoint"},
+        {RG_STR("Hello"), "\x88\x02\x03\xef"}, /* 1007 */
+    };
+    for (size_t i = 0; i < RG_COUNT_OF(cases); i++) {
+        struct peer *peer = connect_to(0, 0);
+        request(peer, "ws", CHAT, "1.1",
+                WS_FIELDS "sec-websocket-extensions: permessage-deflate\r\n");
+        hear(peer);
+        assert_true(peer_has(peer, "sec-websocket-extensions: permessage-deflate; server_no_"));
+        peer_forget(peer);
+        ws_send(peer, 0xc2, cases[i].payload.p, cases[i].payload.n);
+        hear(peer);
+        assert_memory_equal(peer->got.p, cases[i].answer, strlen(cases[i].answer));
+    }
+    rg_buf_done(&bomb);
+    rg_deflater_free(&deflater);
+    rg_free(zeros);
+}
+
 static void a_websocket_client_that_closes_gets_its_code_back(void **state)
 {
     struct peer *peer = ws(CHAT);
@@ -924,6 +959,7 @@ int main(void)
         TEST(what_an_sse_client_sends_means_nothing),
         TEST(a_websocket_client_that_pings_gets_its_pong),
         TEST(a_websocket_client_that_talks_is_closed),
+        TEST(a_websocket_client_that_talks_compressed_is_closed),
         TEST(a_websocket_client_that_closes_gets_its_code_back),
         TEST(a_websocket_client_that_does_not_answer_our_close_is_left),
         TEST(a_refused_websocket_client_is_opened_and_closed),

@@ -233,9 +233,9 @@ static void metrics_count_refusals_by_limit(void **state)
     enter_from("192.0.2.4", NOON);
     enter_from("192.0.2.5", NOON);
     enter_from("192.0.2.5", NOON);
-    assert_true(exposes("\nrgate_refused_connections_total{limit=\"rate\"} 1\n"));
-    assert_true(exposes("\nrgate_refused_connections_total{limit=\"address\"} 2\n"));
-    assert_true(exposes("\nrgate_refused_connections_total{limit=\"clients\"} 3\n"));
+    assert_true(exposes("\nrgate_limit_refusals_total{limit=\"rate\"} 1\n"));
+    assert_true(exposes("\nrgate_limit_refusals_total{limit=\"address\"} 2\n"));
+    assert_true(exposes("\nrgate_limit_refusals_total{limit=\"clients\"} 3\n"));
 }
 
 /* ---- threads ---- */

@@ -566,6 +566,56 @@ static void a_longpolling_client_with_a_token_still_ends_when_it_stops_polling(v
     assert_int_equal(ends(RG_END_EXPIRED), 1);
 }
 
+/* ---- threads ---- */
+
+#define RACERS 30
+
+static void on_ban(void *arg, struct rg_str session)
+{
+    rg_push_kill_session(arg, session);
+}
+
+static const char *racer(char out[32], int i)
+{
+    snprintf(out, 32, "racer %d", i);
+    return out;
+}
+
+static void *ban_all(void *arg)
+{
+    char name[32];
+
+    rg_rcu_thread_start();
+    for (int i = 0; i < RACERS; i++)
+        rg_assert(rg_blacklist_add(arg, rg_str_c(racer(name, i)), 60) == 0);
+    rg_rcu_thread_stop();
+    return NULL;
+}
+
+/* Whether the ban or the client is first: no client of a banned session is left. */
+static void a_client_that_races_with_its_ban_ends(void **state)
+{
+    struct rg_blacklist *blacklist = rg_blacklist_new();
+    struct peer *racers[RACERS];
+    pthread_t thread;
+    char name[32];
+
+    (void)state;
+    push->settings.blacklist = blacklist;
+    rg_blacklist_on_ban(blacklist, on_ban, push);
+    for (int i = 0; i < RACERS; i++)
+        racers[i] = sse(CHAT);
+    assert_int_equal(pthread_create(&thread, NULL, ban_all, blacklist), 0);
+    for (int i = RACERS - 1; i >= 0; i--)
+        of_session(racers[i], racer(name, i));
+    pthread_join(thread, NULL);
+    turn();
+    assert_int_equal(clients(), 0);
+    assert_int_equal(ends(RG_END_KILLED), RACERS);
+    push->settings.blacklist = NULL;
+    rg_blacklist_free(&blacklist);
+}
+
 /* ---- seats ---- */
 
 static void a_client_gives_its_seat_up_when_it_is_gone(void **state)
@@ -620,6 +670,7 @@ int main(void)
         TEST(an_expired_longpolling_client_does_not_wait_for_ever),
         TEST(an_expired_longpolling_client_holds_no_shutdown_up),
         TEST(a_longpolling_client_with_a_token_still_ends_when_it_stops_polling),
+        TEST(a_client_that_races_with_its_ban_ends),
         TEST(a_client_gives_its_seat_up_when_it_is_gone),
     };
 
