@@ -256,8 +256,10 @@ static const struct rg_option rows[] = {
      .def = "true",
      .offset = AT(compression),
      .section = CLIENT_API,
-     .help = "Whether events are sent compressed to clients that accept it: gzip for SSE, "
-             "permessage-deflate for WebSocket. Each event is compressed once, for all of them."},
+     .help =
+         "Whether events are sent compressed to clients that accept it: gzip for SSE, "
+         "permessage-deflate for WebSocket. An event is compressed for all of them together: at most "
+         "once per event loop, however many they are."},
     {.name = "COMPRESSION_MIN_BYTES",
      .type = RG_OPT_BYTES,
      .def = "1024",
