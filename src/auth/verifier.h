@@ -63,7 +63,7 @@ int rg_verifier_check(struct rg_verifier *verifier, struct rg_str token, struct 
  */
 int rg_verifier_wait(struct rg_verifier *verifier, void (*fn)(void *arg), void *arg);
 
-/* The same check at a given time, without cache, counters and log: for tests and `rgate token`. */
+/* The same check at a given time, without cache, counters and log: for tests. */
 int rg_verifier_check_at(struct rg_verifier *verifier, struct rg_str token, int64_t now_s,
                          struct rg_claims **ret, struct rg_why *why);
 

@@ -1,8 +1,8 @@
 /*
  * compression.h - whether a client takes compressed messages, and what they are made with.
  *
- * An event is compressed once, however many clients get it: gzip for SSE (RFC 1952),
- * permessage-deflate without context takeover for WebSocket (RFC 7692). Messages below
+ * An event is compressed at most once per reactor, however many clients get it: gzip for SSE (RFC
+ * 1952), permessage-deflate without context takeover for WebSocket (RFC 7692). Messages below
  * COMPRESSION_MIN_BYTES, and those that do not shrink, are sent as they are.
  *
  * Thread: the reactor.
