@@ -71,6 +71,20 @@ struct rg_event *rg_event_new(const struct rg_envelope *envelope, const struct r
     return event;
 }
 
+struct rg_event *rg_event_new_for_channel(enum rg_event_kind kind,
+                                          const struct rg_channel_message *message,
+                                          const struct rg_origin *origin, uint64_t reactors,
+                                          unsigned links_n)
+{
+    const struct rg_envelope envelope = {
+        .type = message->topic, .id = message->name, .text = message->payload};
+    const struct rg_interest_match match = {rg_match_key_of_channel(message->topic), reactors};
+    struct rg_event *event = rg_event_new(&envelope, origin, &match, 1, links_n);
+
+    event->kind = kind;
+    return event;
+}
+
 struct rg_event *rg_event_ref(struct rg_event *event)
 {
     unsigned before = atomic_fetch_add_explicit(&event->refs, 1, memory_order_relaxed);

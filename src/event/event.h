@@ -29,12 +29,23 @@ struct rg_origin {
     int64_t broker_ms; /* the broker's timestamp; -1: none */
 };
 
+/* What an event is to those who get it. */
+enum rg_event_kind {
+    RG_EVENT_CLOUD,   /* a CloudEvent: type and id are its attributes, text is all of it */
+    RG_EVENT_CHANNEL, /* a message on a channel: type is the topic, id its name, text its payload */
+    RG_EVENT_PRESENCE /* such a message with a diff of presences; origin.offset is its version */
+};
+
 /* Encodings of an event that clients share. */
 enum rg_frame_kind {
     RG_FRAME_SSE,        /* HTTP/1.1 chunk around an event-stream frame */
     RG_FRAME_SSE_GZIP,   /* the same around a piece of a gzip stream with that frame in it */
     RG_FRAME_WS,         /* one unmasked text frame */
     RG_FRAME_WS_DEFLATE, /* the same, compressed if that pays */
+    RG_FRAME_PHX_V1,     /* Phoenix Channels: a WebSocket text frame around a JSON object */
+    RG_FRAME_PHX_V2,     /* the same around a JSON array */
+    RG_FRAME_PHX_SSE,    /* HTTP/1.1 chunk around an event-stream frame in the style of channels */
+    RG_FRAME_PHX_QUOTED, /* long-polling: the JSON array as a JSON string */
     RG_FRAME_KINDS
 };
 
@@ -63,6 +74,7 @@ struct rg_event_link {
 
 struct rg_event {
     atomic_uint refs;
+    enum rg_event_kind kind;
     uint32_t text_n, type_n, id_n;
     uint32_t matches_n;
     uint64_t reactors; /* union of the matches' sets */
@@ -84,6 +96,18 @@ struct rg_event {
 struct rg_event *rg_event_new(const struct rg_envelope *envelope, const struct rg_origin *origin,
                               const struct rg_interest_match *matches, size_t matches_n,
                               unsigned links_n);
+
+/*
+ * The same for a message on a channel: kind, topic, the name of its event, and its payload, which
+ * is JSON. reactors are those where somebody has joined.
+ */
+struct rg_channel_message {
+    struct rg_str topic, name, payload;
+};
+struct rg_event *rg_event_new_for_channel(enum rg_event_kind kind,
+                                          const struct rg_channel_message *message,
+                                          const struct rg_origin *origin, uint64_t reactors,
+                                          unsigned links_n);
 
 struct rg_event *rg_event_ref(struct rg_event *event);
 /* Gives up a reference and sets *eventp to NULL; the last one frees event and frames. */

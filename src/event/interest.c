@@ -289,6 +289,24 @@ size_t rg_interest_match(struct rg_interest *interest, struct rg_str type,
     return n;
 }
 
+uint64_t rg_interest_get(struct rg_interest *interest, struct rg_match_key key)
+{
+    rg_rcu_read_lock();
+    uint64_t reactors = rg_keytable_get(interest->keys, &key);
+    rg_rcu_read_unlock();
+    return reactors;
+}
+
+bool rg_interest_has_channels(struct rg_interest *interest)
+{
+    struct rg_match_key channels = rg_match_key_of_channels();
+
+    rg_rcu_read_lock();
+    bool has = find_type(interest, &channels) != NULL;
+    rg_rcu_read_unlock();
+    return has;
+}
+
 size_t rg_interest_count(const struct rg_interest *interest)
 {
     return rg_keytable_count(interest->keys);

@@ -74,5 +74,14 @@ size_t rg_interest_look_match(struct rg_interest *interest, const struct rg_inte
                               struct rg_match_key_builder *builder,
                               struct rg_interest_match matches[RG_MAX_FIELD_SETS]);
 
+/*
+ * The reactors that want this key, a bit each: for messages that are addressed to a key, such as
+ * those of channels, instead of matched by what they contain.
+ */
+uint64_t rg_interest_get(struct rg_interest *interest, struct rg_match_key key);
+
+/* True if anybody has joined any channel. */
+bool rg_interest_has_channels(struct rg_interest *interest);
+
 /* Keys in the table, for metrics and tests. */
 size_t rg_interest_count(const struct rg_interest *interest);

@@ -18,10 +18,14 @@
 
 #define HEAD_BYTES (sizeof(struct rg_match_key) + sizeof(uint64_t))
 
-/* Two secrets, so that no event type can be chosen to look like a text of the form above. */
+/*
+ * Secrets of their own, so that no event type can be chosen to look like a text of the form above,
+ * and neither like a channel's topic.
+ */
 static struct {
     struct rg_hash_key types;
     struct rg_hash_key values;
+    struct rg_hash_key channels;
     bool is_chosen;
 } secret;
 
@@ -29,6 +33,7 @@ void rg_match_key_init(void)
 {
     rg_hash_key_random(&secret.types);
     rg_hash_key_random(&secret.values);
+    rg_hash_key_random(&secret.channels);
     secret.is_chosen = true;
 }
 
@@ -36,6 +41,17 @@ struct rg_match_key rg_match_key_of_type(struct rg_str event_type)
 {
     rg_assert(secret.is_chosen);
     return (struct rg_match_key){rg_hash128(&secret.types, event_type.p, event_type.n)};
+}
+
+struct rg_match_key rg_match_key_of_channel(struct rg_str topic)
+{
+    rg_assert(secret.is_chosen);
+    return (struct rg_match_key){rg_hash128(&secret.channels, topic.p, topic.n)};
+}
+
+struct rg_match_key rg_match_key_of_channels(void)
+{
+    return rg_match_key_of_channel(RG_STR(""));
 }
 
 void rg_match_key_begin(struct rg_match_key_builder *b, struct rg_match_key type_key,

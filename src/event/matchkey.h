@@ -30,6 +30,14 @@ void rg_match_key_init(void);
 struct rg_match_key rg_match_key_of_type(struct rg_str event_type);
 
 /*
+ * The key of a channel's topic ("user:ada"), for messages to whoever has joined it. It is the key
+ * of no event, whatever its type and fields. rg_match_key_of_channels() takes the place of the
+ * type.
+ */
+struct rg_match_key rg_match_key_of_channel(struct rg_str topic);
+struct rg_match_key rg_match_key_of_channels(void);
+
+/*
  * Builds the key for a field set: begin, add each field of the set in ascending order of
  * its position in the extractor type, end. A field's value is a scalar JSON value; it is
  * normalised so that equal values (30, 30.0, 3e1; "a", "\u0061") give equal keys.

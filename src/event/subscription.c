@@ -397,6 +397,13 @@ void rg_subscription_set_unique(struct rg_subscription_set *set)
     set->echo = echo;
 }
 
+struct rg_subscription_key rg_subscription_key_of_channel(struct rg_str topic)
+{
+    /* One field set for all, so that they share a list in the interest table. */
+    return (struct rg_subscription_key){rg_match_key_of_channel(topic), rg_match_key_of_channels(),
+                                        1};
+}
+
 struct rg_subscription_set *rg_subscription_set_empty(void)
 {
     struct rg_subscription_set *set = rg_zalloc(sizeof(*set));

@@ -19,6 +19,9 @@ struct rg_subscription_key {
     uint64_t fields;          /* the field set; 0: every event of the type */
 };
 
+/* The key of whoever has joined a channel with this topic, which is not empty. */
+struct rg_subscription_key rg_subscription_key_of_channel(struct rg_str topic);
+
 struct rg_subscription_set {
     struct rg_subscription_key *keys; /* without duplicates */
     size_t keys_n;

@@ -98,6 +98,33 @@ struct rg_exchange *rg_http_server_find(struct rg_http_server *server,
 /* Answers; the exchange is the server's again. Everything in response is copied or sent. */
 void rg_exchange_respond(struct rg_exchange *exchange, const struct rg_response *response);
 
+/*
+ * An answer whose body comes in pieces. begin takes status and fields of head, whose body is not
+ * used; length is that of the body, or -1 where only its end will tell. Then any number of writes,
+ * and finish or, where the body will never be complete, abort, which cuts the connection (HTTP/1.1)
+ * or resets the stream (HTTP/2) so that nobody takes it for whole. Both end the exchange.
+ *
+ * A write takes everything, keeping what the peer does not read yet; it returns false where enough
+ * is kept, and on_writable is called once there is room again. on_gone: the peer has left; the
+ * exchange ends with that call. The body of an answer to HEAD, and of one that has none, is
+ * dropped. May be called later than in the handler.
+ */
+struct rg_body_events {
+    void (*on_writable)(void *arg);
+    void (*on_gone)(void *arg);
+};
+void rg_exchange_begin_body(struct rg_exchange *exchange, const struct rg_response *head,
+                            int64_t length, const struct rg_body_events *events, void *arg);
+bool rg_exchange_write_body(struct rg_exchange *exchange, struct rg_str piece);
+void rg_exchange_finish_body(struct rg_exchange *exchange);
+void rg_exchange_abort_body(struct rg_exchange *exchange);
+
+/*
+ * Tells when the peer of an exchange that has no answer yet is gone; at most once, and not after
+ * the answer has begun.
+ */
+void rg_exchange_on_gone(struct rg_exchange *exchange, void (*fn)(void *arg), void *arg);
+
 /* Whether TLS protects the exchange's connection; the peer's address, or "" if there is none. */
 bool rg_exchange_is_secure(const struct rg_exchange *exchange);
 void rg_exchange_peer(const struct rg_exchange *exchange, char out[RG_PEER_SIZE]);

@@ -3,6 +3,9 @@
 #include "push/answer.h"
 #include "push/issue.h"
 #include "push/longpoll.h"
+#include "push/phx_longpoll.h"
+#include "push/phx_sse.h"
+#include "push/phx_ws.h"
 #include "push/sse.h"
 #include "push/subscribe.h"
 #include "push/ws.h"
@@ -30,11 +33,18 @@ static void subscribe(void *arg, struct rg_exchange *exchange)
         rg_api_not_found(hub->push, exchange);
 }
 
+/* Up to 100 messages in one request (legacy-channels.md 7.6). */
+static size_t longpoll_body(const struct rg_push *push)
+{
+    return 100 * push->settings.channels.max_message_bytes;
+}
+
 void rg_api_routes(struct rg_hub *hub, struct rg_publish_endpoint *endpoint,
                    struct rg_route rows[RG_API_ROUTES])
 {
     const unsigned get = RG_METHOD_BIT(RG_GET);
     const unsigned post = RG_METHOD_BIT(RG_POST);
+    const size_t no_body = 65536; /* is not looked at */
     const unsigned options = RG_METHOD_BIT(RG_OPTIONS);
     struct rg_push *push = hub->push;
     size_t n = 0;
@@ -51,6 +61,11 @@ void rg_api_routes(struct rg_hub *hub, struct rg_publish_endpoint *endpoint,
     rows[n++] = (struct rg_route){RG_METHOD_BIT(RG_PUT) | options,
                                   "/_rig/v1/connection/:transport/:token/subscriptions", subscribe,
                                   hub, MAX_SUBSCRIPTIONS_BODY};
+    rows[n++] =
+        (struct rg_route){RG_METHODS_ALL, "/socket/websocket", rg_phx_ws_handle, hub, no_body};
+    rows[n++] = (struct rg_route){RG_METHODS_ALL, "/socket/longpoll", rg_phx_longpoll_handle, hub,
+                                  longpoll_body(push)};
+    rows[n++] = (struct rg_route){RG_METHODS_ALL, "/socket/sse", rg_phx_sse_handle, hub, no_body};
     rows[n++] = (struct rg_route){RG_METHODS_ALL, "*", rg_api_not_found, push,
                                   push->settings.max_event_bytes};
     rg_assert(n == RG_API_ROUTES);

@@ -5,14 +5,12 @@
 #include "base/alloc.h"
 #include "base/clock.h"
 #include "base/log.h"
-#include "http/websocket.h"
+#include "push/device.h"
 #include "push/gateway_event.h"
 #include "push/hub.h"
 #include "push/limits.h"
-#include "push/longpoll.h"
 #include "push/session.h"
 #include "push/sse.h"
-#include "push/ws.h"
 
 #define MAX_IOV 64
 #define CLOSE_TIMEOUT_MS                                                                           \
@@ -21,13 +19,10 @@
 
 static const char shutting_down[] = "The gateway is shutting down.";
 static const char session_killed[] = "Session killed.";
-static const char session_expired[] = "rig.session_expired";
 
-static const char *const transport_names[] = {"sse", "ws", "longpolling"};
-
-static const char *const end_names[] = {"peer",     "peer_close", "slow",         "stalled",
-                                        "protocol", "policy",     "refused",      "shutdown",
-                                        "expired",  "killed",     "token_expired"};
+static const char *const end_names[] = {"peer",     "peer_close", "slow",          "stalled",
+                                        "protocol", "policy",     "refused",       "shutdown",
+                                        "expired",  "killed",     "token_expired", "idle"};
 
 /* ---- timer: heartbeats, the write deadline, the end of a token, no polls any more ---- */
 
@@ -53,15 +48,19 @@ static void set_timer(struct rg_client *client)
     rg_wheel_set(&client->hub->reactor->wheel, &client->timer, deadline);
 }
 
-static void beat(struct rg_client *client, uint64_t now)
+void rg_client_set_beat(struct rg_client *client, uint64_t at_ms)
+{
+    client->heartbeat_at_ms = at_ms;
+    set_timer(client);
+}
+
+void rg_client_beat(struct rg_client *client, uint64_t now_ms)
 {
     uint64_t interval = client->hub->push->settings.heartbeat_ms;
+    uint64_t next = client->heartbeat_at_ms + interval;
 
-    client->heartbeat_at_ms += interval;
-    if (client->heartbeat_at_ms <= now)
-        client->heartbeat_at_ms = now + interval;
     rg_outbox_shrink(&client->outbox);
-    set_timer(client);
+    rg_client_set_beat(client, next > now_ms ? next : now_ms + interval);
     /* Bytes on their way say as much, and a heartbeat must not be what makes a queue too long. */
     if (client->outbox.n == 0)
         rg_client_put(client, rg_hub_heartbeat(client->hub, client->encoding));
@@ -73,13 +72,14 @@ static void on_expiry_due(struct rg_client *client, uint64_t now)
     struct rg_buf data = {0};
 
     if (now >= expiry->at_ms) {
-        rg_client_end(client, RG_END_TOKEN, WS_TOKEN_EXPIRED, session_expired);
+        rg_client_end(client, RG_END_TOKEN, WS_TOKEN_EXPIRED, RG_SESSION_EXPIRED);
         return;
     }
     rg_expiry_add_warning(expiry, now, &data);
     expiry->warn_at_ms = UINT64_MAX;
     set_timer(client);
-    rg_client_send_gateway_event(client, "rig.session_expiring", rg_buf_str(&data));
+    if (client->ops->warn != NULL)
+        client->ops->warn(client, rg_buf_str(&data));
     rg_buf_done(&data);
 }
 
@@ -96,20 +96,11 @@ static void on_timer(struct rg_timer *timer)
         rg_client_end(client, RG_END_STALLED, 1008, "The client does not read.");
     else if (now >= expiry_due_ms(client))
         on_expiry_due(client, now);
-    else if (client->transport == RG_LONGPOLL && now >= client->idle_at_ms)
-        rg_client_end(client, RG_END_EXPIRED, 0, NULL);
     else if (now >= client->heartbeat_at_ms)
-        beat(client, now);
+        client->ops->beat(client, now);
     else
         set_timer(client);
     rg_hub_settle(hub);
-}
-
-void rg_client_restart_idle(struct rg_client *client)
-{
-    client->idle_at_ms =
-        client->hub->reactor->now_ms + client->hub->push->settings.longpoll_idle_ms;
-    set_timer(client);
 }
 
 /* ---- what the socket says ---- */
@@ -125,9 +116,8 @@ static void on_readable(struct rg_stream *stream)
         return;
     if (n <= 0)
         rg_client_end(client, RG_END_PEER, 0, NULL);
-    else if (client->transport == RG_WS)
-        rg_ws_receive(client, buffer, (size_t)n);
-    /* What an SSE client sends after its request means nothing. */
+    else if (client->ops->receive != NULL)
+        client->ops->receive(client, buffer, (size_t)n);
     rg_hub_settle(hub);
 }
 
@@ -153,22 +143,21 @@ static const struct rg_stream_events client_events = {on_readable, on_writable, 
 
 /* ---- life ---- */
 
-struct rg_client *rg_client_new(struct rg_hub *hub, enum rg_transport transport,
+struct rg_client *rg_client_new(struct rg_hub *hub, const struct rg_client_ops *ops,
                                 enum rg_encoding encoding, struct rg_stream *stream)
 {
     struct rg_client *client = rg_zalloc(sizeof(*client));
 
     client->hub = hub;
-    client->transport = (unsigned char)transport;
+    client->ops = ops;
+    client->transport = (unsigned char)ops->transport;
     client->encoding = (unsigned char)encoding;
     client->stream = stream;
     client->timer.fn = on_timer;
     rg_hub_join(hub, client);
-    if (stream != NULL) {
-        client->heartbeat_at_ms = hub->reactor->now_ms + hub->push->settings.heartbeat_ms;
-        set_timer(client);
+    rg_client_set_beat(client, hub->reactor->now_ms + hub->push->settings.heartbeat_ms);
+    if (stream != NULL)
         rg_stream_adopt(stream, &client_events, client);
-    }
     return client;
 }
 
@@ -239,6 +228,12 @@ static void count(struct rg_client *client, const struct rg_msg *msg)
         rg_gzip_count(&client->gzip, &msg->sum);
 }
 
+static void consume(struct rg_client *client, size_t n)
+{
+    client->sent_bytes += n;
+    rg_outbox_consume(&client->outbox, n);
+}
+
 static bool put(struct rg_client *client, struct rg_msg *msg)
 {
     if (rg_outbox_put(&client->outbox, msg, client->hub->push->settings.client_queue_bytes) < 0)
@@ -267,8 +262,8 @@ void rg_client_put(struct rg_client *client, struct rg_msg *msg)
 {
     if (client->state != RG_CLIENT_OPEN)
         return;
-    if (client->transport == RG_LONGPOLL)
-        rg_longpoll_put(client, msg);
+    if (client->ops->put != NULL)
+        client->ops->put(client, msg);
     else if (!enqueue(client, msg))
         return;
     /* A socket that takes nothing says when it does again; until then a flush is a call in vain. */
@@ -285,6 +280,7 @@ void rg_client_put_now(struct rg_client *client, struct rg_msg *msg)
     long wrote = rg_stream_write(client->stream, msg->p, msg->n);
     rg_count(client->hub->counters, RG_HUB_WRITES, 1);
     if (wrote == (long)msg->n) {
+        client->sent_bytes += msg->n;
         count(client, msg);
         return;
     }
@@ -292,7 +288,7 @@ void rg_client_put_now(struct rg_client *client, struct rg_msg *msg)
     if (!enqueue(client, msg))
         return;
     if (wrote > 0)
-        rg_outbox_consume(&client->outbox, (size_t)wrote);
+        consume(client, (size_t)wrote);
     rg_hub_touch(client->hub, client);
 }
 
@@ -335,8 +331,7 @@ static void drained(struct rg_client *client)
         return;
     /* After a close frame of ours the client's is due; in all other cases this was the last byte.
      */
-    bool waits_for_peer = client->transport == RG_WS && client->end != RG_END_PEER_CLOSE;
-    if (waits_for_peer) {
+    if (client->ops->waits_for_peer && client->end != RG_END_PEER_CLOSE) {
         set_timer(client);
         return;
     }
@@ -350,8 +345,8 @@ void rg_client_flush(struct rg_client *client)
     /* The last answers of a long-polling client let the hub settle before it is buried. */
     if (client->state == RG_CLIENT_DEAD)
         return;
-    if (client->transport == RG_LONGPOLL) {
-        bool was_answered = rg_longpoll_answer(client);
+    if (client->ops->answer != NULL) {
+        bool was_answered = client->ops->answer(client);
         if (was_answered && client->state == RG_CLIENT_CLOSING)
             rg_client_kill(client);
         return;
@@ -369,7 +364,7 @@ void rg_client_flush(struct rg_client *client)
             return;
         }
         if (wrote > 0)
-            rg_outbox_consume(&client->outbox, (size_t)wrote);
+            consume(client, (size_t)wrote);
         if (wrote < (long)want) {
             if (wrote > 0 || client->stalled_since_ms == 0)
                 became_stalled(client);
@@ -386,8 +381,12 @@ static void leave(struct rg_client *client)
     struct rg_hub *hub = client->hub;
 
     rg_index_leave(hub->index, &client->subscriber);
-    if (client->bond != NULL)
+    if (client->ops->leave != NULL)
+        client->ops->leave(client);
+    if (client->bond != NULL) {
         rg_sessions_leave(hub->sessions, client->bond);
+        rg_device_free(&client->bond->device);
+    }
     rg_free(client->bond);
     client->bond = NULL;
     rg_count(hub->counters, RG_HUB_SUBSCRIPTIONS, -(int64_t)client->subscriptions_n);
@@ -406,10 +405,8 @@ void rg_client_kill(struct rg_client *client)
     rg_reactor_cancel_timer(hub->reactor, &client->timer);
     rg_stream_close(&client->stream);
     rg_outbox_done(&client->outbox);
-    if (client->transport == RG_WS)
-        rg_ws_side_free(&client->ws);
-    else if (client->transport == RG_LONGPOLL)
-        rg_longpoll_free(&client->longpoll);
+    if (client->ops->free != NULL)
+        client->ops->free(client);
     if (client->seat != NULL)
         rg_limits_leave(hub->push->settings.limits, &client->seat);
     /* Whoever called may still look at its state: freed when the hub settles. */
@@ -420,12 +417,8 @@ static void say_goodbye(struct rg_client *client, unsigned code, const char *rea
 {
     struct rg_buf bytes = {0};
 
-    if (client->transport == RG_WS) {
-        rg_ws_add_close(&bytes, code, rg_str_c(reason), false);
-    } else {
-        rg_sse_add_end(&bytes, client->encoding, &client->gzip,
-                       client->end == RG_END_SLOW || client->end == RG_END_STALLED);
-    }
+    if (client->ops->add_goodbye != NULL)
+        client->ops->add_goodbye(client, code, reason, &bytes);
     if (bytes.n > 0) {
         struct rg_msg *msg = rg_msg_from_bytes(bytes.p, bytes.n);
         rg_outbox_put(&client->outbox, msg, SIZE_MAX);
@@ -439,19 +432,8 @@ static void log_end(const struct rg_client *client)
     bool is_fault = client->end == RG_END_SLOW || client->end == RG_END_STALLED;
 
     RG_LOG_AT(is_fault ? RG_LOG_WARN : RG_LOG_DEBUG, "client dropped",
-              RG_FS("reason", end_names[client->end]),
-              RG_FS("transport", transport_names[client->transport]),
+              RG_FS("reason", end_names[client->end]), RG_FS("transport", client->ops->name),
               RG_FU("queued", client->outbox.bytes));
-}
-
-/* The event that says why the client ends; NULL: none does. */
-static const char *last_event(const struct rg_client *client)
-{
-    if (client->end == RG_END_TOKEN && client->transport != RG_WS)
-        return session_expired;
-    if (client->end == RG_END_KILLED && client->transport == RG_SSE)
-        return "rig.session_killed";
-    return NULL;
 }
 
 void rg_client_end(struct rg_client *client, enum rg_end end, unsigned code, const char *reason)
@@ -463,7 +445,7 @@ void rg_client_end(struct rg_client *client, enum rg_end end, unsigned code, con
     if (client->state == RG_CLIENT_CLOSING) {
         /* A poll that may or may not come to fetch the last event holds no shutdown up. */
         if (end == RG_END_PEER || end == RG_END_PEER_CLOSE ||
-            (end == RG_END_SHUTDOWN && client->transport == RG_LONGPOLL))
+            (end == RG_END_SHUTDOWN && client->stream == NULL))
             rg_client_kill(client);
         return;
     }
@@ -474,21 +456,21 @@ void rg_client_end(struct rg_client *client, enum rg_end end, unsigned code, con
         rg_hub_doom(hub, client, code, reason);
         return;
     }
-    const char *type = last_event(client);
-    if (type != NULL)
-        rg_client_send_gateway_event(client, type, (struct rg_str){0});
+    if (client->ops->say_why != NULL)
+        client->ops->say_why(client);
     /* No room for it: the client has ended meanwhile, as a slow one. */
     if (client->state != RG_CLIENT_OPEN)
         return;
     log_end(client);
     rg_count(hub->counters, RG_HUB_ENDS + (size_t)end, 1);
-    if (end == RG_END_PEER || (client->transport == RG_LONGPOLL && end != RG_END_TOKEN)) {
+    bool lingers = client->ops->lingers != NULL && client->ops->lingers(client);
+    if (end == RG_END_PEER || (client->stream == NULL && !lingers)) {
         rg_client_kill(client);
         return;
     }
     leave(client);
     client->state = RG_CLIENT_CLOSING;
-    if (client->transport == RG_LONGPOLL) {
+    if (client->stream == NULL) {
         set_timer(client);
         return;
     }
@@ -539,7 +521,8 @@ void rg_client_bind(struct rg_client *client, const struct rg_claims *claims)
 {
     if (client->state != RG_CLIENT_OPEN)
         return;
-    if (client->hub->push->settings.expiry_closes)
+    const struct rg_push_settings *settings = &client->hub->push->settings;
+    if (client->channels != NULL ? settings->channels.expiry_closes : settings->expiry_closes)
         bind_expiry(client, claims->exp_s);
     if (claims->session.n > 0)
         bind_session(client, claims->session);

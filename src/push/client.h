@@ -16,16 +16,23 @@
 #include "push/token.h"
 
 struct rg_bond;
+struct rg_channels;
+struct rg_client;
 struct rg_claims;
 struct rg_hub;
 struct rg_seat;
-struct rg_ws_side;
 struct rg_longpoll;
+struct rg_phx_longpoll;
+struct rg_phx_ws;
+struct rg_ws_side;
 
 enum rg_transport {
     RG_SSE,
     RG_WS,
     RG_LONGPOLL,
+    RG_PHX_SSE, /* these three: sockets of the channels dialect */
+    RG_PHX_WS,
+    RG_PHX_LONGPOLL,
     RG_TRANSPORTS
 };
 
@@ -48,7 +55,8 @@ enum rg_end {
     RG_END_SHUTDOWN,   /* the gateway stops */
     RG_END_EXPIRED,    /* a long-polling client that stopped polling */
     RG_END_KILLED,     /* its session was banned */
-    RG_END_TOKEN,      /* its token has expired (JWT_EXPIRY_CLOSES) */
+    RG_END_TOKEN,      /* its token has expired (JWT_EXPIRY_CLOSES, CHANNEL_EXPIRY_CLOSES) */
+    RG_END_IDLE,       /* a channel socket that sent nothing for CHANNEL_IDLE_TIMEOUT */
     RG_ENDS
 };
 
@@ -65,37 +73,78 @@ enum rg_refusal {
     RG_REFUSALS
 };
 
+/* What one kind of client does in its own way; what may be NULL says so. */
+struct rg_client_ops {
+    const char *name; /* for the log */
+    enum rg_transport transport;
+    /* After the close frame that we send the peer's is awaited (WebSocket). */
+    bool waits_for_peer;
+    /* Takes bytes that the peer sent; may end the client. NULL: they mean nothing. */
+    void (*receive)(struct rg_client *client, char *p, size_t n);
+    /* heartbeat_at_ms has come: moves it on, and does what is due. May end the client. */
+    void (*beat)(struct rg_client *client, uint64_t now_ms);
+    /* Without a stream: keeps a message until a request fetches it. NULL: with a stream. */
+    void (*put)(struct rg_client *client, struct rg_msg *msg);
+    /* Without a stream: answers requests that wait, if there is something. True if it did. */
+    bool (*answer)(struct rg_client *client);
+    /* Without a stream: whether client, which has ended, is kept for a last request. May be NULL.
+     */
+    bool (*lingers)(const struct rg_client *client);
+    /* The token will expire soon. NULL: the client is not told. */
+    void (*warn)(struct rg_client *client, struct rg_str warning_json);
+    /* Says why the client ends (client->end), while messages can still be put. May be NULL. */
+    void (*say_why)(struct rg_client *client);
+    /* Appends the last bytes of the stream. NULL: there are none. */
+    void (*add_goodbye)(struct rg_client *client, unsigned code, const char *reason,
+                        struct rg_buf *out);
+    /* The client leaves the index: others hear of it. Not in a fan-out. May be NULL. */
+    void (*leave)(struct rg_client *client);
+    /* Frees the client's side. May be NULL. */
+    void (*free)(struct rg_client *client);
+};
+
 struct rg_client {
     struct rg_subscriber subscriber; /* in the hub's index */
     uint64_t last_event;             /* number of the last event it got: never twice */
     struct rg_stream *stream;        /* NULL: long-polling */
     struct rg_outbox outbox;
     struct rg_hub *hub;
+    const struct rg_client_ops *ops;
+    struct rg_channels *channels; /* NULL: not of the channels dialect */
     struct rg_seat *seat; /* against MAX_CLIENTS and the like; may be NULL; given up at the end */
     struct rg_bond *bond; /* what its tokens mean for it; NULL: nothing */
     uint32_t slot;        /* in the hub's table */
     uint32_t touched_at;  /* in the hub's list of clients to flush, plus one; 0: not there */
     uint32_t subscriptions_n;
-    unsigned char transport; /* enum rg_transport */
-    unsigned char encoding;  /* enum rg_encoding */
-    unsigned char state;     /* enum rg_client_state */
-    unsigned char end;       /* enum rg_end, once it ends */
-    struct rg_timer timer;   /* the next of what follows, or of the bond */
-    union {
-        uint64_t heartbeat_at_ms;
-        uint64_t idle_at_ms; /* long-polling: it ends if it has not polled by then */
-    };
+    unsigned char transport;   /* enum rg_transport */
+    unsigned char encoding;    /* enum rg_encoding */
+    unsigned char state;       /* enum rg_client_state */
+    unsigned char end;         /* enum rg_end, once it ends */
+    struct rg_timer timer;     /* the next of what follows, or of the bond */
+    uint64_t heartbeat_at_ms;  /* the time of ops->beat(); what it means is the client's */
     uint64_t stalled_since_ms; /* 0: the socket takes what it gets */
     union {
         struct rg_gzip_total gzip; /* SSE: of the gzip stream, if it is one */
         struct rg_ws_side *ws;
         struct rg_longpoll *longpoll;
+        struct rg_phx_ws *phx_ws;
+        struct rg_phx_longpoll *phx_longpoll;
     };
+    uint64_t sent_bytes; /* taken by the stream, or by answers to polls */
 };
 
-/* A client on stream (taken; NULL for long-polling), open and in the hub's table. */
-struct rg_client *rg_client_new(struct rg_hub *hub, enum rg_transport transport,
+/*
+ * A client on stream (taken; NULL for long-polling), open and in the hub's table. Its first beat is
+ * due after HEARTBEAT_INTERVAL; see rg_client_set_beat().
+ */
+struct rg_client *rg_client_new(struct rg_hub *hub, const struct rg_client_ops *ops,
                                 enum rg_encoding encoding, struct rg_stream *stream);
+
+/* The next call of ops->beat(). */
+void rg_client_set_beat(struct rg_client *client, uint64_t at_ms);
+
+/* For ops->beat: a heartbeat in the client's encoding, unless bytes are on their way anyway. */
+void rg_client_beat(struct rg_client *client, uint64_t now_ms);
 
 /*
  * The first bytes: the head of the response, as far as it is not out already (it may be empty), and
@@ -135,9 +184,6 @@ void rg_client_send_gateway_event(struct rg_client *client, const char *type, st
 
 /* Writes what the socket takes, or answers polls. May end the client. */
 void rg_client_flush(struct rg_client *client);
-
-/* A long-polling client has begun, or has polled: LONGPOLL_IDLE_TIMEOUT counts from now. */
-void rg_client_restart_idle(struct rg_client *client);
 
 /*
  * Ends the client, whatever its state: logs and counts why, leaves the index, says goodbye where

@@ -137,6 +137,22 @@ int rg_dispatch(struct rg_dispatcher *d, struct rg_str text, enum rg_care care,
     return 0;
 }
 
+int rg_dispatch_to_channel(struct rg_push *push, enum rg_event_kind kind,
+                           const struct rg_channel_message *message, const struct rg_origin *origin)
+{
+    uint64_t reactors = rg_interest_get(push->interest, rg_match_key_of_channel(message->topic));
+
+    if (reactors == 0)
+        return 0;
+    if (kind != RG_EVENT_PRESENCE && !all_have_room(push, reactors))
+        return RG_EAGAIN;
+    struct rg_event *event =
+        rg_event_new_for_channel(kind, message, origin, reactors, push->hubs_n);
+    hand_over(push, event);
+    rg_event_unref(&event);
+    return __builtin_popcountll(reactors);
+}
+
 int rg_dispatch_check(struct rg_dispatcher *d, struct rg_str text, struct rg_why *why)
 {
     struct rg_envelope envelope;

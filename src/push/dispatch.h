@@ -42,6 +42,15 @@ int rg_dispatch(struct rg_dispatcher *dispatcher, struct rg_str text, enum rg_ca
  */
 int rg_dispatch_check(struct rg_dispatcher *dispatcher, struct rg_str text, struct rg_why *why);
 
+/*
+ * Takes a message to all that have joined its topic; nobody: nothing happens. The payload must be
+ * checked JSON. Returns the number of reactors it was handed to, or RG_EAGAIN if an inbox has no
+ * room (not for RG_EVENT_PRESENCE, which always goes through).
+ */
+int rg_dispatch_to_channel(struct rg_push *push, enum rg_event_kind kind,
+                           const struct rg_channel_message *message,
+                           const struct rg_origin *origin);
+
 #define RG_MAX_BATCH 10000 /* a reactor is busy with nothing else meanwhile */
 
 /*

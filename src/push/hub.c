@@ -9,13 +9,17 @@
 
 #include "base/alloc.h"
 #include "http/websocket.h"
+#include "push/channels.h"
 
 #define PREFETCH_AHEAD 8
 
 #define BY_TRANSPORT(row, name, type, help)                                                        \
     [(row) + RG_SSE] = {name, type, "transport=\"sse\"", help},                                    \
              [(row) + RG_WS] = {name, type, "transport=\"ws\"", ""},                               \
-             [(row) + RG_LONGPOLL] = {name, type, "transport=\"longpolling\"", ""}
+             [(row) + RG_LONGPOLL] = {name, type, "transport=\"longpolling\"", ""},                \
+             [(row) + RG_PHX_SSE] = {name, type, "transport=\"channels_sse\"", ""},                \
+             [(row) + RG_PHX_WS] = {name, type, "transport=\"channels_ws\"", ""},                  \
+             [(row) + RG_PHX_LONGPOLL] = {name, type, "transport=\"channels_longpolling\"", ""}
 
 #define BY_END(end, label)                                                                         \
     [RG_HUB_ENDS + (end)] = {"rgate_disconnects_total", "counter", "reason=\"" label "\"",         \
@@ -42,6 +46,7 @@ const struct rg_counter_row rg_hub_counter_rows[RG_HUB_ROWS] = {
     BY_END(RG_END_EXPIRED, "expired"),
     BY_END(RG_END_KILLED, "killed"),
     BY_END(RG_END_TOKEN, "token_expired"),
+    BY_END(RG_END_IDLE, "idle"),
     BY_REFUSAL(RG_REFUSED_QUERY, "query"),
     BY_REFUSAL(RG_REFUSED_ORIGIN, "origin"),
     BY_REFUSAL(RG_REFUSED_TOKEN, "token"),
@@ -94,6 +99,8 @@ struct rg_hub *rg_hub_new(struct rg_push *push, struct rg_reactor *reactor)
 
     for (enum rg_encoding e = RG_ENC_SSE_CHUNKED; e <= RG_ENC_SSE_GZIP_PLAIN; e++)
         hub->heartbeats[e] = rg_msg_from_sse(e, RG_STR(": heartbeat\n\n"));
+    for (enum rg_encoding e = RG_ENC_PHX_SSE_CHUNKED; e <= RG_ENC_PHX_SSE_PLAIN; e++)
+        hub->heartbeats[e] = rg_msg_from_sse(e, RG_STR("event: heartbeat\n\n"));
     rg_ws_add_frame(&ping, RG_WS_PING, RG_STR(""), false);
     hub->heartbeats[RG_ENC_WS] = rg_msg_from_bytes(ping.p, ping.n);
     hub->heartbeats[RG_ENC_WS_DEFLATE] = rg_msg_ref(hub->heartbeats[RG_ENC_WS]);
@@ -199,6 +206,9 @@ static void fan_out(struct rg_hub *hub, struct rg_event *event, const struct rg_
         if (client->last_event == hub->event_number)
             continue;
         client->last_event = hub->event_number;
+        if (event->kind == RG_EVENT_PRESENCE && client->channels != NULL &&
+            !rg_channels_wants(client->channels, event))
+            continue;
         if (msgs[client->encoding] == NULL)
             msgs[client->encoding] = rg_msg_from_event(event, client->encoding, hub->compressor);
         rg_count(hub->counters, RG_HUB_DELIVERIES + client->transport, 1);

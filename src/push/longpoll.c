@@ -15,6 +15,7 @@
 #include "http/cookie.h"
 #include "http/query.h"
 #include "push/admission.h"
+#include "push/gateway_event.h"
 
 struct poll {
     struct rg_inbox_item item; /* while it travels */
@@ -41,6 +42,13 @@ struct rg_longpoll {
     struct poll *waiting;
 };
 
+/* The client has begun, or has polled: LONGPOLL_IDLE_TIMEOUT counts from now. */
+static void restart_idle(struct rg_client *client)
+{
+    rg_client_set_beat(client,
+                       client->hub->reactor->now_ms + client->hub->push->settings.longpoll_idle_ms);
+}
+
 /* ---- the events kept ---- */
 
 static struct rg_msg **kept(const struct rg_longpoll *lp, uint32_t i)
@@ -61,7 +69,7 @@ static void ring_grow(struct rg_longpoll *lp)
     lp->head = 0;
 }
 
-void rg_longpoll_put(struct rg_client *client, struct rg_msg *msg)
+static void put(struct rg_client *client, struct rg_msg *msg)
 {
     struct rg_longpoll *lp = client->longpoll;
 
@@ -170,11 +178,11 @@ static void open_client(struct opening *opening, struct rg_exchange *exchange)
     struct rg_admission *admission = &opening->admission;
     struct rg_hub *hub = admission->hub;
     struct poll *poll = opening->poll;
-    struct rg_client *client = rg_client_new(hub, RG_LONGPOLL, RG_ENC_JSON, NULL);
+    struct rg_client *client = rg_client_new(hub, &rg_longpoll_ops, RG_ENC_JSON, NULL);
 
     client->longpoll = rg_zalloc(sizeof(*client->longpoll));
     client->longpoll->client = client;
-    rg_client_restart_idle(client);
+    restart_idle(client);
     poll->client = rg_client_get_handle(client);
     rg_admission_let_in(admission, client);
 
@@ -266,6 +274,7 @@ static void fill(struct poll *poll, const struct rg_longpoll *lp, uint32_t first
         rg_buf_add(&poll->body, msg->p, msg->n);
     }
     rg_buf_add_c(&poll->body, "]}");
+    lp->client->sent_bytes += poll->body.n;
 }
 
 static void on_wait_over(struct rg_timer *timer)
@@ -298,7 +307,7 @@ static struct rg_client *find_client(struct rg_hub *hub, struct rg_client_handle
 {
     struct rg_client *client = rg_slots_get(&hub->clients, handle.slot, handle.generation);
 
-    if (client == NULL || client->transport != RG_LONGPOLL)
+    if (client == NULL || client->ops != &rg_longpoll_ops)
         return NULL;
     return client->state == RG_CLIENT_OPEN || client->state == RG_CLIENT_CLOSING ? client : NULL;
 }
@@ -315,7 +324,7 @@ static void attach(struct rg_inbox_item *item, void *ctx)
         return;
     }
     if (client->state == RG_CLIENT_OPEN)
-        rg_client_restart_idle(client);
+        restart_idle(client);
     uint32_t first = first_after(client->longpoll, rg_buf_str(&poll->last_id));
     if (first == client->longpoll->n) {
         wait_for_events(poll, client->longpoll);
@@ -327,7 +336,7 @@ static void attach(struct rg_inbox_item *item, void *ctx)
     reply(hub, poll);
 }
 
-bool rg_longpoll_answer(struct rg_client *client)
+static bool answer(struct rg_client *client)
 {
     struct rg_longpoll *lp = client->longpoll;
     struct rg_hub *hub = client->hub;
@@ -351,13 +360,12 @@ bool rg_longpoll_answer(struct rg_client *client)
     return was_answered;
 }
 
-void rg_longpoll_free(struct rg_longpoll **longpollp)
+static void free_side(struct rg_client *client)
 {
-    struct rg_longpoll *lp = *longpollp;
+    struct rg_longpoll *lp = RG_STEAL(client->longpoll);
 
     if (lp == NULL)
         return;
-    *longpollp = NULL;
     struct rg_hub *hub = lp->client->hub;
     while (lp->waiting != NULL) {
         struct poll *poll = lp->waiting;
@@ -370,6 +378,44 @@ void rg_longpoll_free(struct rg_longpoll **longpollp)
     rg_free(lp->ring);
     rg_free(lp);
 }
+
+/* ---- clients ---- */
+
+/* It has not polled for LONGPOLL_IDLE_TIMEOUT. */
+static void beat(struct rg_client *client, uint64_t now_ms)
+{
+    (void)now_ms;
+    rg_client_end(client, RG_END_EXPIRED, 0, NULL);
+}
+
+/* One whose token has expired stays for a moment, so that its next poll can fetch the event. */
+static bool lingers(const struct rg_client *client)
+{
+    return client->end == RG_END_TOKEN;
+}
+
+static void warn(struct rg_client *client, struct rg_str warning_json)
+{
+    rg_client_send_gateway_event(client, RG_SESSION_EXPIRING, warning_json);
+}
+
+static void say_why(struct rg_client *client)
+{
+    if (client->end == RG_END_TOKEN)
+        rg_client_send_gateway_event(client, RG_SESSION_EXPIRED, (struct rg_str){0});
+}
+
+const struct rg_client_ops rg_longpoll_ops = {
+    .name = "longpolling",
+    .transport = RG_LONGPOLL,
+    .beat = beat,
+    .put = put,
+    .answer = answer,
+    .lingers = lingers,
+    .warn = warn,
+    .say_why = say_why,
+    .free = free_side,
+};
 
 /* ---- the endpoint ---- */
 

@@ -2,6 +2,7 @@
 
 #include "base/alloc.h"
 #include "push/compression.h"
+#include "push/phx.h"
 #include "push/sse.h"
 #include "push/ws.h"
 
@@ -24,6 +25,16 @@ static const struct rg_frame *frame_of(struct rg_event *event, enum rg_encoding 
         return rg_event_frame(event, RG_FRAME_WS, rg_ws_encode_event, NULL);
     case RG_ENC_WS:
         return rg_event_frame(event, RG_FRAME_WS, rg_ws_encode_event, NULL);
+    case RG_ENC_PHX_WS_V1:
+    case RG_ENC_PHX_JSON_V1:
+        return rg_event_frame(event, RG_FRAME_PHX_V1, rg_phx_encode_v1_event, NULL);
+    case RG_ENC_PHX_WS_V2:
+        return rg_event_frame(event, RG_FRAME_PHX_V2, rg_phx_encode_v2_event, NULL);
+    case RG_ENC_PHX_SSE_CHUNKED:
+    case RG_ENC_PHX_SSE_PLAIN:
+        return rg_event_frame(event, RG_FRAME_PHX_SSE, rg_phx_encode_sse_event, NULL);
+    case RG_ENC_PHX_JSON_V2:
+        return rg_event_frame(event, RG_FRAME_PHX_QUOTED, rg_phx_encode_quoted_event, NULL);
     case RG_ENC_JSON:
     case RG_ENC_COUNT:
         break;
@@ -34,7 +45,8 @@ static const struct rg_frame *frame_of(struct rg_event *event, enum rg_encoding 
 /* The part of a frame that an encoding sends. */
 static struct rg_str part_of(const struct rg_frame *frame, enum rg_encoding encoding)
 {
-    if (encoding == RG_ENC_SSE_PLAIN || encoding == RG_ENC_SSE_GZIP_PLAIN)
+    if (encoding == RG_ENC_SSE_PLAIN || encoding == RG_ENC_SSE_GZIP_PLAIN ||
+        encoding == RG_ENC_PHX_SSE_PLAIN || encoding == RG_ENC_PHX_JSON_V1)
         return rg_str_n(frame->p + frame->body_at, frame->body_n);
     return rg_str_n(frame->p, frame->n);
 }
@@ -72,8 +84,7 @@ static struct rg_msg *with_own_bytes(struct rg_str bytes, struct rg_str id)
     return msg;
 }
 
-/* The message that sends a frame, which is freed. */
-static struct rg_msg *from_frame(struct rg_frame *frame, enum rg_encoding encoding,
+struct rg_msg *rg_msg_from_frame(struct rg_frame *frame, enum rg_encoding encoding,
                                  struct rg_str id)
 {
     struct rg_msg *msg = with_own_bytes(part_of(frame, encoding), id);
@@ -89,13 +100,21 @@ struct rg_msg *rg_msg_from_json(enum rg_encoding encoding, struct rg_str type, s
     switch (encoding) {
     case RG_ENC_SSE_CHUNKED:
     case RG_ENC_SSE_PLAIN:
-        return from_frame(rg_sse_encode(type, json), encoding, id);
+        return rg_msg_from_frame(rg_sse_encode(type, json), encoding, id);
     case RG_ENC_SSE_GZIP_CHUNKED:
     case RG_ENC_SSE_GZIP_PLAIN:
-        return from_frame(rg_sse_encode_gzip(type, json, NULL), encoding, id);
+        return rg_msg_from_frame(rg_sse_encode_gzip(type, json, NULL), encoding, id);
     case RG_ENC_WS:
     case RG_ENC_WS_DEFLATE:
-        return from_frame(rg_ws_encode(json), encoding, id);
+        return rg_msg_from_frame(rg_ws_encode(json), encoding, id);
+    case RG_ENC_PHX_WS_V1:
+    case RG_ENC_PHX_WS_V2:
+    case RG_ENC_PHX_SSE_CHUNKED:
+    case RG_ENC_PHX_SSE_PLAIN:
+    case RG_ENC_PHX_JSON_V1:
+    case RG_ENC_PHX_JSON_V2:
+        rg_assert(!"channels have no gateway events");
+        break;
     case RG_ENC_JSON:
     case RG_ENC_COUNT:
         break;
@@ -105,7 +124,7 @@ struct rg_msg *rg_msg_from_json(enum rg_encoding encoding, struct rg_str type, s
 
 struct rg_msg *rg_msg_from_sse(enum rg_encoding encoding, struct rg_str text)
 {
-    return from_frame(rg_sse_wrap(encoding, text), encoding, rg_str_n(NULL, 0));
+    return rg_msg_from_frame(rg_sse_wrap(encoding, text), encoding, rg_str_n(NULL, 0));
 }
 
 struct rg_msg *rg_msg_from_bytes(const void *p, size_t n)

@@ -22,6 +22,12 @@ enum rg_encoding {
     RG_ENC_WS,               /* one text frame each */
     RG_ENC_WS_DEFLATE,       /* the same, compressed where that pays (RFC 7692) */
     RG_ENC_JSON,             /* the event itself: long-polling */
+    RG_ENC_PHX_WS_V1,        /* channels (phx.h): one text frame each, with an object in it */
+    RG_ENC_PHX_WS_V2,        /* the same with an array */
+    RG_ENC_PHX_SSE_CHUNKED,  /* channels: HTTP/1.1, one chunk each */
+    RG_ENC_PHX_SSE_PLAIN,    /* the same without chunk framing */
+    RG_ENC_PHX_JSON_V1,      /* channels: the object itself, for long-polling */
+    RG_ENC_PHX_JSON_V2,      /* channels: the array as a JSON string, for long-polling */
     RG_ENC_COUNT
 };
 
@@ -44,6 +50,10 @@ struct rg_msg *rg_msg_from_event(struct rg_event *event, enum rg_encoding encodi
 /* A message with bytes of its own, encoded from a gateway event's type, id and JSON text. */
 struct rg_msg *rg_msg_from_json(enum rg_encoding encoding, struct rg_str type, struct rg_str id,
                                 struct rg_str json);
+
+/* The message that sends a frame in this encoding; the frame is freed. id may have p == NULL. */
+struct rg_msg *rg_msg_from_frame(struct rg_frame *frame, enum rg_encoding encoding,
+                                 struct rg_str id);
 
 /* A message of event-stream text (comments) in one of the encodings for SSE. */
 struct rg_msg *rg_msg_from_sse(enum rg_encoding encoding, struct rg_str text);

@@ -2,6 +2,7 @@
 
 #include "base/alloc.h"
 #include "base/random.h"
+#include "push/announce.h"
 #include "push/hub.h"
 
 struct rg_push *rg_push_new(const struct rg_push_settings *settings,
@@ -13,6 +14,14 @@ struct rg_push *rg_push_new(const struct rg_push_settings *settings,
     push->extractors = extractors;
     push->interest = rg_interest_new();
     push->connection_seal = rg_seal_new(settings->secret, "connection-token");
+    push->roster = rg_roster_new(&(struct rg_roster_settings){
+        .interval_ms = settings->channels.presence_interval_ms,
+        .is_watched = rg_announce_is_watched,
+        .announce = rg_announce_diff,
+        .wait = rg_announce_wait,
+        .arg = push,
+    });
+    push->directory = rg_directory_new();
     rg_random_bytes(&push->instance, sizeof(push->instance));
     rg_tally_init(&push->tally);
     return push;
@@ -26,6 +35,8 @@ void rg_push_free(struct rg_push **pushp)
         return;
     *pushp = NULL;
     rg_seal_free(&push->connection_seal);
+    rg_roster_free(&push->roster);
+    rg_directory_free(&push->directory);
     rg_interest_free(&push->interest);
     rg_tally_done(&push->tally);
     rg_free(push);
@@ -38,6 +49,7 @@ void rg_push_expose(const struct rg_push *push, struct rg_buf *out)
     for (unsigned i = 0; i < push->hubs_n; i++)
         blocks[i] = push->hubs[i]->counters;
     rg_counters_expose(out, rg_hub_counter_rows, RG_HUB_ROWS, blocks, push->hubs_n);
+    rg_roster_expose(push->roster, out);
     rg_tally_expose(&push->tally, out);
 }
 

@@ -8,6 +8,7 @@
  */
 #pragma once
 
+#include "auth/identity.h"
 #include "auth/policy.h"
 #include "auth/seal.h"
 #include "auth/ticket.h"
@@ -16,9 +17,26 @@
 #include "event/interest.h"
 #include "event/tally.h"
 #include "net/reactor.h"
+#include "presence/directory.h"
+#include "presence/roster.h"
 
 struct rg_hub;
 struct rg_limits;
+
+/* The channels dialect (legacy-channels.md). */
+struct rg_channel_settings {
+    bool is_on;                         /* CHANNELS */
+    struct rg_identity_fields identity; /* JWT_USER_FIELD, JWT_ROLES_FIELD, CHANNEL_ROLES */
+    const char *session_role;           /* SESSION_ROLE */
+    size_t max_channels;                /* MAX_CHANNELS: of one socket */
+    size_t max_message_bytes;           /* CHANNEL_MESSAGE_BYTES */
+    uint64_t idle_ms;                   /* CHANNEL_IDLE_TIMEOUT */
+    uint64_t heartbeat_ms;              /* CHANNEL_HEARTBEAT_INTERVAL */
+    uint64_t longpoll_wait_ms;          /* CHANNEL_LONGPOLL_TIMEOUT */
+    uint64_t longpoll_idle_ms;          /* CHANNEL_LONGPOLL_IDLE_TIMEOUT */
+    bool expiry_closes;                 /* CHANNEL_EXPIRY_CLOSES */
+    uint64_t presence_interval_ms;      /* PRESENCE_INTERVAL */
+};
 
 struct rg_push_settings {
     const char *cors;             /* CORS */
@@ -42,6 +60,7 @@ struct rg_push_settings {
     const char *origins;                 /* ORIGINS, comma-separated; "*" or NULL: any */
     bool expiry_closes;                  /* JWT_EXPIRY_CLOSES */
     uint64_t expiry_warning_ms;          /* JWT_EXPIRY_WARNING */
+    struct rg_channel_settings channels;
 };
 
 struct rg_push {
@@ -49,8 +68,10 @@ struct rg_push {
     const struct rg_extractors *extractors;
     struct rg_interest *interest;
     struct rg_seal *connection_seal;
-    uint64_t instance;     /* of this process: an old token is genuine but gone */
-    struct rg_tally tally; /* what became of the events, from every source */
+    uint64_t instance;              /* of this process: an old token is genuine but gone */
+    struct rg_roster *roster;       /* who is present on which channel; owned */
+    struct rg_directory *directory; /* which sessions have connections; owned */
+    struct rg_tally tally;          /* what became of the events, from every source */
     struct rg_hub *hubs[RG_MAX_REACTORS];
     unsigned hubs_n;
 };

@@ -12,6 +12,7 @@
 #include "push/expiry.h"
 
 struct rg_client;
+struct rg_device;
 struct rg_sessions;
 struct rg_tie;
 
@@ -22,6 +23,7 @@ struct rg_bond {
     struct rg_tie *ties; /* internal: to sessions */
     uint32_t ties_n;     /* internal */
     struct rg_expiry expiry;
+    struct rg_device *device; /* freed with the bond; NULL: not known */
 };
 
 /* An empty index. */

@@ -5,6 +5,7 @@
 #include "base/alloc.h"
 #include "push/admission.h"
 #include "push/compression.h"
+#include "push/gateway_event.h"
 
 #define CHUNK_HEAD_MAX 18 /* 16 hex digits and CRLF */
 
@@ -163,6 +164,40 @@ void rg_sse_add_end(struct rg_buf *out, enum rg_encoding encoding,
     rg_buf_done(&last);
 }
 
+/* ---- clients ---- */
+
+static void warn(struct rg_client *client, struct rg_str warning_json)
+{
+    rg_client_send_gateway_event(client, RG_SESSION_EXPIRING, warning_json);
+}
+
+static void say_why(struct rg_client *client)
+{
+    if (client->end == RG_END_TOKEN)
+        rg_client_send_gateway_event(client, RG_SESSION_EXPIRED, (struct rg_str){0});
+    else if (client->end == RG_END_KILLED)
+        rg_client_send_gateway_event(client, RG_SESSION_KILLED, (struct rg_str){0});
+}
+
+static void add_goodbye(struct rg_client *client, unsigned code, const char *reason,
+                        struct rg_buf *out)
+{
+    bool is_cut = client->end == RG_END_SLOW || client->end == RG_END_STALLED;
+
+    (void)code;
+    (void)reason;
+    rg_sse_add_end(out, client->encoding, &client->gzip, is_cut);
+}
+
+const struct rg_client_ops rg_sse_ops = {
+    .name = "sse",
+    .transport = RG_SSE,
+    .beat = rg_client_beat,
+    .warn = warn,
+    .say_why = say_why,
+    .add_goodbye = add_goodbye,
+};
+
 /* ---- the endpoint ---- */
 
 /* A request for a stream, until it is decided. */
@@ -195,7 +230,7 @@ static void open_stream(struct opening *opening, struct rg_exchange *exchange)
     rg_exchange_take_stream(exchange, &head, &taken);
 
     struct rg_client *client = rg_client_new(
-        admission->hub, RG_SSE, encoding(opening->is_gzip, taken.is_chunked), taken.stream);
+        admission->hub, &rg_sse_ops, encoding(opening->is_gzip, taken.is_chunked), taken.stream);
     rg_client_begin(client, rg_buf_str(&taken.head));
     rg_taken_done(&taken);
     rg_admission_let_in(admission, client);

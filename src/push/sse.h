@@ -10,6 +10,8 @@
 #include "push/gzip.h"
 #include "push/msg.h"
 
+struct rg_client_ops;
+
 /*
  * The frame of one event: "event:" and "data:" lines, inside one chunk of HTTP/1.1. Line breaks in
  * the type become spaces; each line of the JSON text becomes one data line.
@@ -36,6 +38,8 @@ void rg_sse_add_begin(struct rg_buf *out, enum rg_encoding encoding);
  */
 void rg_sse_add_end(struct rg_buf *out, enum rg_encoding encoding,
                     const struct rg_gzip_total *total, bool is_cut);
+
+extern const struct rg_client_ops rg_sse_ops;
 
 /* GET /_rig/v1/connection/sse and its preflight. A rg_http_handler_fn; arg is the hub. */
 void rg_sse_handle(void *arg, struct rg_exchange *exchange);

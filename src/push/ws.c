@@ -4,6 +4,7 @@
 #include "http/ws_message.h"
 #include "push/admission.h"
 #include "push/compression.h"
+#include "push/gateway_event.h"
 
 /* Enough to tell which code fits; what comes is thrown away in any case. */
 static const struct rg_ws_message_limits limits = {.max_bytes = 4096, .max_fragments = 64};
@@ -72,15 +73,13 @@ static struct rg_ws_side *side_new(const struct rg_client *client)
     return side;
 }
 
-void rg_ws_side_free(struct rg_ws_side **sidep)
+static void free_side(struct rg_client *client)
 {
-    struct rg_ws_side *side = *sidep;
-
-    if (side == NULL)
+    if (client->ws == NULL)
         return;
-    *sidep = NULL;
-    rg_ws_message_reader_done(&side->reader);
-    rg_free(side);
+    rg_ws_message_reader_done(&client->ws->reader);
+    rg_free(client->ws);
+    client->ws = NULL;
 }
 
 static void pong(struct rg_client *client, struct rg_str payload)
@@ -137,7 +136,7 @@ static void refuse(struct rg_client *client, unsigned code)
         rg_client_end(client, RG_END_PROTOCOL, code, "");
 }
 
-void rg_ws_receive(struct rg_client *client, char *p, size_t n)
+static void receive(struct rg_client *client, char *p, size_t n)
 {
     while (n > 0 && client->state != RG_CLIENT_DEAD) {
         struct rg_ws_message_reader *reader = &client->ws->reader;
@@ -153,6 +152,29 @@ void rg_ws_receive(struct rg_client *client, char *p, size_t n)
             rg_ws_message_skip(reader);
     }
 }
+
+static void warn(struct rg_client *client, struct rg_str warning_json)
+{
+    rg_client_send_gateway_event(client, RG_SESSION_EXPIRING, warning_json);
+}
+
+static void add_goodbye(struct rg_client *client, unsigned code, const char *reason,
+                        struct rg_buf *out)
+{
+    (void)client;
+    rg_ws_add_close(out, code, rg_str_c(reason), false);
+}
+
+const struct rg_client_ops rg_ws_ops = {
+    .name = "ws",
+    .transport = RG_WS,
+    .waits_for_peer = true,
+    .receive = receive,
+    .beat = rg_client_beat,
+    .warn = warn,
+    .add_goodbye = add_goodbye,
+    .free = free_side,
+};
 
 /* ---- the endpoint ---- */
 
@@ -186,8 +208,9 @@ static void open_socket(struct opening *opening, struct rg_exchange *exchange)
     struct rg_taken taken;
 
     take_stream(opening, exchange, &taken);
-    struct rg_client *client = rg_client_new(
-        admission->hub, RG_WS, opening->is_deflate ? RG_ENC_WS_DEFLATE : RG_ENC_WS, taken.stream);
+    struct rg_client *client =
+        rg_client_new(admission->hub, &rg_ws_ops,
+                      opening->is_deflate ? RG_ENC_WS_DEFLATE : RG_ENC_WS, taken.stream);
     client->ws = side_new(client);
     rg_client_begin(client, rg_buf_str(&taken.head));
     /* A refused connection is opened and closed: browsers do not show a status (4.3). */
@@ -198,7 +221,7 @@ static void open_socket(struct opening *opening, struct rg_exchange *exchange)
     else
         rg_admission_let_in(admission, client);
     if (taken.early.n > 0)
-        rg_ws_receive(client, taken.early.p, taken.early.n);
+        receive(client, taken.early.p, taken.early.n);
     rg_taken_done(&taken);
 }
 

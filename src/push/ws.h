@@ -12,7 +12,7 @@
 #include "event/event.h"
 #include "http/server.h"
 
-struct rg_client;
+struct rg_client_ops;
 
 /* One unmasked text frame that contains exactly the event's JSON. */
 struct rg_frame *rg_ws_encode(struct rg_str json);
@@ -24,12 +24,7 @@ struct rg_frame *rg_ws_encode_event(const struct rg_event *event, void *arg);
  */
 struct rg_frame *rg_ws_encode_deflate_event(const struct rg_event *event, void *arg);
 
+extern const struct rg_client_ops rg_ws_ops;
+
 /* GET /_rig/v1/connection/ws. A rg_http_handler_fn; arg is the hub. */
 void rg_ws_handle(void *arg, struct rg_exchange *exchange);
-
-/* What a WebSocket client keeps beyond any client: where its own frames stand. */
-struct rg_ws_side;
-void rg_ws_side_free(struct rg_ws_side **sidep);
-
-/* Takes bytes that the client sent; may end the client. */
-void rg_ws_receive(struct rg_client *client, char *p, size_t n);

@@ -60,6 +60,21 @@ struct rg_config {
     char *extractors_value;              /* EXTRACTORS: a path or JSON */
     char *node_cookie; /* NODE_COOKIE: secret, key of connection tokens; NULL: random per start */
 
+    /* channels and presence */
+    bool channels;                       /* CHANNELS, true */
+    char *jwt_user_field;                /* JWT_USER_FIELD, /username */
+    char *jwt_roles_field;               /* JWT_ROLES_FIELD, /role */
+    struct rg_option_list channel_roles; /* CHANNEL_ROLES, support */
+    char *session_role;                  /* SESSION_ROLE, customer */
+    int64_t max_channels;                /* MAX_CHANNELS, 100 a socket */
+    int64_t channel_message_bytes;       /* CHANNEL_MESSAGE_BYTES, 64 KiB */
+    int64_t channel_idle_ms;             /* CHANNEL_IDLE_TIMEOUT, 60000 */
+    int64_t channel_heartbeat_ms;        /* CHANNEL_HEARTBEAT_INTERVAL, 10000 */
+    int64_t channel_longpoll_wait_ms;    /* CHANNEL_LONGPOLL_TIMEOUT, 10000 */
+    int64_t channel_longpoll_idle_ms;    /* CHANNEL_LONGPOLL_IDLE_TIMEOUT, 20000 */
+    bool channel_expiry_closes;          /* CHANNEL_EXPIRY_CLOSES, true */
+    int64_t presence_interval_ms;        /* PRESENCE_INTERVAL, 50 */
+
     /* tokens and checks */
     char *jwt_alg;                 /* JWT_ALG, HS256 */
     char *jwt_secret_key;          /* JWT_SECRET_KEY as given: see jwt_key */

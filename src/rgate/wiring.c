@@ -439,6 +439,22 @@ static struct rg_push *build_push(const struct rg_config *config, const struct r
         .origins = config->origins,
         .expiry_closes = config->jwt_expiry_closes,
         .expiry_warning_ms = (uint64_t)config->jwt_expiry_warning_ms,
+        .channels =
+            {
+                .is_on = config->channels,
+                .identity = {config->jwt_user_field, config->jwt_roles_field,
+                             (const char *const *)config->channel_roles.items,
+                             config->channel_roles.n},
+                .session_role = config->session_role,
+                .max_channels = (size_t)config->max_channels,
+                .max_message_bytes = (size_t)config->channel_message_bytes,
+                .idle_ms = (uint64_t)config->channel_idle_ms,
+                .heartbeat_ms = (uint64_t)config->channel_heartbeat_ms,
+                .longpoll_wait_ms = (uint64_t)config->channel_longpoll_wait_ms,
+                .longpoll_idle_ms = (uint64_t)config->channel_longpoll_idle_ms,
+                .expiry_closes = config->channel_expiry_closes,
+                .presence_interval_ms = (uint64_t)config->presence_interval_ms,
+            },
     };
 
     rg_access_apply(access, &settings);

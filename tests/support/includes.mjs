@@ -12,8 +12,8 @@ const LADDER = [
   ['base'],
   ['event', 'net'],
   ['http', 'kafka'],
-  ['auth', 'cluster'],
-  ['push', 'proxy', 'presence', 'ops'],
+  ['auth', 'cluster', 'presence'],
+  ['push', 'proxy', 'ops'],
   ['rgate'],
 ];
 

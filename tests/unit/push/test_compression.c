@@ -90,7 +90,7 @@ static struct peer *sse(enum rg_encoding encoding, int send_buffer)
     assert_true(peers_n < RG_COUNT_OF(peers));
     peers[peers_n] = peer_open(&theirs, send_buffer);
     struct rg_stream *stream = rg_socket_open(&reactor, theirs, &no_events, NULL);
-    struct rg_client *client = rg_client_new(hub, RG_SSE, encoding, stream);
+    struct rg_client *client = rg_client_new(hub, &rg_sse_ops, encoding, stream);
     rg_client_begin(client, RG_STR(HEAD));
     rg_client_greet(client, &set);
     rg_hub_settle(hub);

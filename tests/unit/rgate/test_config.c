@@ -211,12 +211,12 @@ static void retired_names_have_no_effect_and_one_warning_each(void **state)
 {
     RG_CLEANUP(rg_config_free)
     struct rg_config *config =
-        load(VARIABLES("API_PORT", "4444", "JWT_USER_FIELD", "name", "KAFKA_ENABLED", ""));
+        load(VARIABLES("API_PORT", "4444", "KAFKA_USER_FIELD", "name", "KAFKA_ENABLED", ""));
 
     (void)state;
     assert_int_equal(config->api_http_port, 4010);
     assert_contains(&config->warnings, "API_PORT has no effect any more: use API_HTTP_PORT\n");
-    assert_contains(&config->warnings, "JWT_USER_FIELD has no effect");
+    assert_contains(&config->warnings, "KAFKA_USER_FIELD has no effect");
     assert_lacks(&config->warnings, "KAFKA_ENABLED");
 }
 
@@ -463,10 +463,11 @@ static void secrets_are_never_shown(void **state)
 
 static void the_reference_lists_every_variable(void **state)
 {
-    static const char *const names[] = {
-        "INBOUND_PORT",  "API_HTTP_PORT", "CORS",        "CLIENT_QUEUE_BYTES", "EXTRACTORS",
-        "KAFKA_BROKERS", "NODE_COOKIE",   "LOG_FMT",     "KAFKA_SASL",         "API_PORT",
-        "ORIGIN",        "KAFKA_HOSTS",   "SESSION_ROLE"};
+    static const char *const names[] = {"INBOUND_PORT",       "API_HTTP_PORT", "CORS",
+                                        "CLIENT_QUEUE_BYTES", "EXTRACTORS",    "KAFKA_BROKERS",
+                                        "NODE_COOKIE",        "LOG_FMT",       "KAFKA_SASL",
+                                        "API_PORT",           "ORIGIN",        "KAFKA_HOSTS",
+                                        "PRIVILEGED_ROLES"};
     RG_CLEANUP(rg_buf_done) struct rg_buf out = {0};
 
     (void)state;

@@ -1,0 +1,91 @@
+/*
+ * upstream.h - requests to the services behind the gateway, from a reactor, on connections that
+ * are kept.
+ *
+ * One pool per reactor, keyed by host and port. A call takes an idle connection or opens one; names
+ * are resolved off the loop. The answer arrives in pieces as it comes, and whoever cannot take more
+ * pauses it, which stops reading from the service. A connection goes back to the pool only when
+ * both messages are complete and nothing else has arrived on it. HTTP/1.1 only.
+ *
+ * The parser of answers is as strict as that of requests: what is ambiguous (both lengths, a coding
+ * that is not exactly chunked, folding, bare CR) is RG_UPSTREAM_MALFORMED and the connection ends.
+ *
+ * Thread: the reactor.
+ */
+#pragma once
+
+#include "base/err.h"
+#include "http/request.h"
+#include "net/reactor.h"
+
+struct rg_upstreams;
+struct rg_upstream_call;
+
+struct rg_upstream_settings {
+    uint64_t connect_timeout_ms; /* to a connection, name lookup included */
+    uint64_t idle_timeout_ms;    /* a kept connection without a call */
+    size_t max_idle;             /* kept per host and port */
+    size_t max_head_bytes;       /* of an answer's head */
+};
+extern const struct rg_upstream_settings rg_upstream_default_settings;
+
+struct rg_upstream_request {
+    const char *host; /* name or address; borrowed for the call of rg_upstreams_send() */
+    unsigned port;
+    struct rg_str method; /* as sent */
+    struct rg_str target; /* origin form: path and query */
+    /* Sent as they are, in this order; without those of framing and connection. */
+    const struct rg_http_field *fields;
+    size_t fields_n;
+    struct rg_str body; /* whole; content-length is made of it where has_body */
+    bool has_body;
+    uint64_t response_timeout_ms; /* from the request's last byte to the head, and between pieces */
+};
+
+enum rg_upstream_error {
+    RG_UPSTREAM_UNREACHABLE, /* no connection: refused, no such name, connect timeout */
+    RG_UPSTREAM_BROKEN,      /* closed or reset before the answer was complete */
+    RG_UPSTREAM_MALFORMED,
+    RG_UPSTREAM_TIMEOUT /* response_timeout_ms */
+};
+
+struct rg_upstream_head {
+    int status;
+    const struct rg_http_field *fields; /* end to end only: without framing and hop-by-hop ones */
+    size_t fields_n;
+    int64_t length; /* of the body; -1: not known before its end */
+};
+
+/*
+ * What becomes of a call: one head, any number of pieces, one end; or a failure at any time, which
+ * is the last. 1xx answers are not told. None of them is called by rg_upstreams_send() itself.
+ */
+struct rg_upstream_events {
+    void (*on_head)(void *arg, const struct rg_upstream_head *head);
+    void (*on_body)(void *arg, struct rg_str piece);
+    void (*on_end)(void *arg);
+    void (*on_failure)(void *arg, enum rg_upstream_error error, const struct rg_why *why);
+};
+
+/* settings is copied. */
+struct rg_upstreams *rg_upstreams_new(struct rg_reactor *reactor,
+                                      const struct rg_upstream_settings *settings);
+/* Closes all connections without telling; calls are over. After it a turn of the loop is due. */
+void rg_upstreams_close_all(struct rg_upstreams *upstreams);
+void rg_upstreams_free(struct rg_upstreams **upstreamsp);
+
+/*
+ * Sends a request (copied). The call is the pool's and ends with on_end, on_failure or
+ * rg_upstream_cancel(). A request that is idempotent (RFC 9110 9.2.2) and met a kept connection
+ * which the service had closed meanwhile is sent once more on a new one.
+ */
+struct rg_upstream_call *rg_upstreams_send(struct rg_upstreams *upstreams,
+                                           const struct rg_upstream_request *request,
+                                           const struct rg_upstream_events *events, void *arg);
+
+/* Reading stops and goes on. */
+void rg_upstream_pause(struct rg_upstream_call *call);
+void rg_upstream_resume(struct rg_upstream_call *call);
+
+/* Nobody wants the answer any more: its connection is closed, nothing more is told. */
+void rg_upstream_cancel(struct rg_upstream_call *call);
