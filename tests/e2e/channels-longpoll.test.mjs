@@ -5,18 +5,19 @@
 // - phoenix.js works over it.
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
-import { suiteGateway, testGateway } from '../support/gateway.mjs';
+import { testGateway } from '../support/gateway.mjs';
 import { FIXTURE } from '../support/events.mjs';
 import { LongPollSocket, OK, WsSocket, ban, cast, openLongPoll, openWs, path, refusal, tell }
   from '../support/channels.mjs';
 import { openPhoenix } from '../support/phoenix.mjs';
+import { suiteMessages } from '../support/user-messages.mjs';
 import { until } from '../support/wait.mjs';
 
 const join = (ref, topic) => JSON.stringify([ref, ref, topic, 'phx_join', {}]);
 const heartbeat = (ref) => JSON.stringify([null, ref, 'phoenix', 'heartbeat', {}]);
 
 describe('channels over long-polling', { concurrency: true }, () => {
-  const suite = suiteGateway({ env: FIXTURE });
+  const suite = suiteMessages({ env: FIXTURE });
 
   /** A socket of A that has joined nothing yet. */
   async function open(t, options = {}) {
@@ -115,7 +116,7 @@ describe('channels over long-polling', { concurrency: true }, () => {
     await new Promise((later) => setTimeout(later, 300));
     const began = Date.now();
     const sent = { username: ada, n: 1 };
-    await tell(suite.gateway, ada, sent);
+    await suite.tell(sent);
     const { status, messages } = await waiting;
     assert.equal(status, 200);
     assert.deepEqual(messages.map((one) => JSON.parse(one)), [[null, null, own, 'message', sent]]);
@@ -170,7 +171,7 @@ describe('channels over long-polling', { concurrency: true }, () => {
     const { client, own, ada } = await openJoined(t);
     client.start();
     await new Promise((later) => setTimeout(later, 35_000));
-    await tell(suite.gateway, ada, { username: ada });
+    await suite.tell({ username: ada });
     assert.deepEqual((await client.find(own, 'message')).payload, { username: ada });
   });
 
@@ -209,7 +210,7 @@ describe('channels over long-polling', { concurrency: true }, () => {
     const { channel, log, presence } = await user.join(`user:${ada}`);
     await until(() => presence.list().length === 1, 'the presence is there');
     const sent = { username: ada, n: 1 };
-    await tell(suite.gateway, ada, sent);
+    await suite.tell(sent);
     assert.deepEqual(await log.happened('message'), sent);
     channel.leave();
     await log.happened('closed');
@@ -253,7 +254,7 @@ describe('channels over long-polling', { concurrency: true }, () => {
 
   it('legacy-channels 7.4: messages wait for a poll, in order and once', async (t) => {
     const { client, ada } = await openJoined(t);
-    for (let n = 0; n < 20; n++) await tell(suite.gateway, ada, { username: ada, n });
+    for (let n = 0; n < 20; n++) await suite.tell({ username: ada, n });
     client.start();
     for (let n = 0; n < 20; n++) assert.equal((await client.next('message')).payload.n, n);
     await client.send(heartbeat('end'));
@@ -268,7 +269,7 @@ describe('channels over long-polling', { concurrency: true }, () => {
       assert.deepEqual(await client.post(body, { type }), { status: 400 }, body);
     }
     client.start();
-    await tell(suite.gateway, ada, { username: ada });
+    await suite.tell({ username: ada });
     assert.deepEqual((await client.find(own, 'message')).payload, { username: ada });
   });
 

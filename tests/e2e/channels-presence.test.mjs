@@ -24,7 +24,7 @@ describe('presence', { concurrency: true }, () => {
     const { diff } = await client.joinOwn(`user:${ada}`);
     const [meta] = diff.joins[ada].metas;
     const { time, address, device, browser, phx_ref: ref, exp, ...rest } = meta;
-    assert.deepEqual(rest, claims.A);
+    for (const [name, value] of Object.entries(claims.A)) assert.deepEqual(rest[name], value);
     assert.ok(Number.isInteger(exp));
     assert.ok(Number.isInteger(time) && Math.abs(Date.now() - time) < 5000, String(time));
     assert.equal(address, '127.0.0.1');

@@ -6,16 +6,16 @@
 // - A message for a user reaches each channel of the user's topic once.
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
-import { suiteGateway } from '../support/gateway.mjs';
 import { FIXTURE } from '../support/events.mjs';
-import { OK, UNMATCHED, cast, openWs, refusal, tell } from '../support/channels.mjs';
+import { OK, UNMATCHED, cast, openWs, refusal } from '../support/channels.mjs';
 import { token } from '../support/jwt.mjs';
+import { suiteMessages } from '../support/user-messages.mjs';
 import { until } from '../support/wait.mjs';
 
 const reply = (joinRef, ref, topic, payload = OK) => [joinRef, ref, topic, 'phx_reply', payload];
 
 describe('channels over WebSocket', { concurrency: true }, () => {
-  const suite = suiteGateway({ env: FIXTURE });
+  const suite = suiteMessages({ env: FIXTURE });
 
   /** A socket of A whose texts are compared as they are. */
   async function open(t, options = {}) {
@@ -160,7 +160,7 @@ describe('channels over WebSocket', { concurrency: true }, () => {
     const seen = (await raw(5)).slice(3);
     assert.deepEqual(seen, [reply('1', '5', own), ['1', '1', own, 'phx_close', {}]]);
     client.mail.drain();
-    await tell(suite.gateway, ada, { username: ada, n: 1 });
+    await suite.tell({ username: ada, n: 1 });
     await client.receivesNothing();
   });
 
@@ -190,7 +190,7 @@ describe('channels over WebSocket', { concurrency: true }, () => {
     }
     await client.find(own, 'phx_close');
     client.say('1', '3', own, 'phx_leave');
-    await tell(suite.gateway, ada, { username: ada, n: 1 });
+    await suite.tell({ username: ada, n: 1 });
     assert.deepEqual((await client.find(own, 'message')).payload, { username: ada, n: 1 });
     client.say(null, '4', own, 'phx_leave');
     assert.deepEqual(await client.replyTo('4'), OK);
@@ -227,7 +227,7 @@ describe('channels over WebSocket', { concurrency: true }, () => {
     const { client, own, ada } = await open(t);
     await client.joinOwn(own);
     const began = Date.now();
-    const told = setInterval(() => tell(suite.gateway, ada, { username: ada }).catch(() => {}), 5000);
+    const told = setInterval(() => suite.tell({ username: ada }).catch(() => {}), 5000);
     t.after(() => clearInterval(told));
     const { code } = await client.closed(66_000);
     assert.equal(code, 1000);
@@ -335,7 +335,7 @@ describe('channels over WebSocket', { concurrency: true }, () => {
       assert.deepEqual(await support.join(`user:many-${n}-${i}`), OK);
     }
     const name = `many-${n}-49`;
-    await tell(suite.gateway, name, { username: name, x: 1 });
+    await suite.tell({ username: name, x: 1 });
     const { topic, payload } = await support.find(`user:${name}`, 'message');
     assert.deepEqual([topic, payload], [`user:${name}`, { username: name, x: 1 }]);
   });
@@ -352,7 +352,7 @@ describe('channels over WebSocket', { concurrency: true }, () => {
     assert.deepEqual(closed, ['1', '1', own, 'phx_close', {}]);
     client.mail.drain();
     const sent = { username: ada, n: 1 };
-    await tell(suite.gateway, ada, sent);
+    await suite.tell(sent);
     const got = await client.find(own, 'message');
     assert.deepEqual(got.payload, sent);
     assert.ok(got.join_ref === null || got.join_ref === '4');

@@ -5,10 +5,11 @@
 // - A stream shows signs of life, and says goodbye.
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
-import { Gateway, suiteGateway } from '../support/gateway.mjs';
+import { Gateway } from '../support/gateway.mjs';
 import { FIXTURE } from '../support/events.mjs';
-import { OK, SseSocket, ban, cast, openSse, openWs, refusal, tell } from '../support/channels.mjs';
+import { OK, SseSocket, ban, cast, openSse, openWs, refusal } from '../support/channels.mjs';
 import { load } from '../support/packages.mjs';
+import { suiteMessages } from '../support/user-messages.mjs';
 import { deferred, within } from '../support/wait.mjs';
 
 const { EventSource } = load('eventsource');
@@ -16,7 +17,7 @@ const USAGE = /^Bad request\./;
 const CLOSING = 'event: closing connection';
 
 describe('channels over SSE', { concurrency: true }, () => {
-  const suite = suiteGateway({ env: FIXTURE });
+  const suite = suiteMessages({ env: FIXTURE });
   const open = (t, query, headers) => openSse(t, suite.gateway, query, headers);
 
   /** Case 49, whatever the query's form: opens, and takes the first three frames. */
@@ -134,7 +135,7 @@ describe('channels over SSE', { concurrency: true }, () => {
     const { ada } = people;
     const stream = await assertOpens(t, `users[]=${ada}&token=${people.A}`, people);
     const sent = { username: ada, n: 1 };
-    await tell(suite.gateway, ada, sent);
+    await suite.tell(sent);
     const frame = await stream.nextFrame('message');
     assert.deepEqual(frame.lines.map((line) => line.split(':')[0]), ['event', 'data']);
     assert.deepEqual(JSON.parse(frame.data), sent);
@@ -144,11 +145,7 @@ describe('channels over SSE', { concurrency: true }, () => {
     const people = cast();
     const { ada } = people;
     const stream = await assertOpens(t, `users[]=${ada}&token=${people.A}`, people);
-    const response = await suite.gateway.internal(`/v3/users/${ada}/messages`, {
-      method: 'POST', headers: { 'content-type': 'application/json' },
-      body: `{\r\n  "username":\n"${ada}",\r"text": "a\\nb\\u2028" }\n`,
-    });
-    assert.ok(response.status < 300, response.text);
+    await suite.tell(`{\r\n  "username":\n"${ada}",\r"text": "a\\nb\\u2028" }\n`);
     const frame = await stream.nextFrame('message');
     assert.deepEqual(frame.lines.map((line) => line.split(':')[0]), ['event', 'data']);
     assert.deepEqual(JSON.parse(frame.data), { username: ada, text: 'a\nb\u2028' });
@@ -166,7 +163,7 @@ describe('channels over SSE', { concurrency: true }, () => {
     const people = cast();
     const { ada } = people;
     const stream = await assertOpens(t, `users[]=${ada}&token=${people.A}`, people);
-    const telling = setInterval(() => tell(suite.gateway, ada, { username: ada }).catch(() => {}), 700);
+    const telling = setInterval(() => suite.tell({ username: ada }).catch(() => {}), 700);
     t.after(() => clearInterval(telling));
     const beat = await stream.frames.find(({ event }) => event === 'heartbeat', 'a heartbeat', 11_000);
     assert.equal(beat.text, 'event: heartbeat');
@@ -207,7 +204,7 @@ describe('channels over SSE', { concurrency: true }, () => {
     source.addEventListener('presence_diff', ({ data }) => joined.resolve(JSON.parse(data)));
     source.addEventListener('message', ({ data }) => told.resolve(JSON.parse(data)));
     assert.deepEqual(Object.keys((await within(joined.promise, 'a presence')).joins), [ada]);
-    await tell(suite.gateway, ada, { username: ada, n: 1 });
+    await suite.tell({ username: ada, n: 1 });
     assert.deepEqual(await within(told.promise, 'a message'), { username: ada, n: 1 });
   });
 });

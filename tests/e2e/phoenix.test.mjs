@@ -148,7 +148,7 @@ for (const version of Object.keys(VERSIONS)) {
       const { log } = await user.join(topic);
       const { log: otherLog, presence } = await other.join(topic);
       await ban(suite.gateway, claims.A.jti);
-      assert.deepEqual(await log.happened('failed'), { reason: 'session killed' });
+      assert.deepEqual(await log.happened('failed'), { reason: 'session ended' });
       assert.deepEqual((await user.log.happened('close')).code, 1000);
       await user.log.happened('error');
       assert.equal(user.log.of('open').length, 1);
