@@ -96,7 +96,7 @@ static int on_kafka_event(void *arg, const struct rg_kafka_message *m, struct rg
     struct rg_origin origin = {RG_SOURCE_KAFKA, m->topic_no, m->partition, m->offset,
                                m->timestamp_ms};
 
-    return rg_dispatch(gateway->ingest_dispatcher, m->event, RG_CHECK_ENVELOPE, &origin, NULL, why);
+    return rg_dispatch_record(gateway->ingest_dispatcher, m->event, m->format, &origin, why);
 }
 
 static void on_ingest_start(void *arg)

@@ -18,12 +18,13 @@
 
 static struct rg_buf scratch;
 static struct rg_why why;
+static enum rg_format format; /* of the topic, then of the record */
 
 static int decode(const struct rg_record_header *headers, size_t n, struct rg_str value,
                   struct rg_str *ret)
 {
     memset(&why, 0, sizeof(why));
-    return rg_decode_record(headers, n, value, &scratch, ret, &why);
+    return rg_decode_record(headers, n, value, &format, &scratch, ret, &why);
 }
 
 static int decode_as(const char *content_type, struct rg_str value, struct rg_str *ret)
