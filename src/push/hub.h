@@ -22,7 +22,10 @@ enum {
     RG_HUB_DELIVERIES = RG_HUB_CONNECTS + RG_TRANSPORTS, /* + enum rg_transport */
     RG_HUB_ENDS = RG_HUB_DELIVERIES + RG_TRANSPORTS,     /* + enum rg_end */
     RG_HUB_REFUSALS = RG_HUB_ENDS + RG_ENDS - 1, /* + enum rg_refusal, which counts from 1 */
-    RG_HUB_SUBSCRIPTIONS = RG_HUB_REFUSALS + RG_REFUSALS,
+    RG_HUB_JOIN_REFUSALS = RG_HUB_REFUSALS + RG_REFUSALS, /* + enum rg_join_refusal */
+    RG_HUB_JOINS = RG_HUB_JOIN_REFUSALS + RG_JOIN_REFUSALS,
+    RG_HUB_MESSAGES,
+    RG_HUB_SUBSCRIPTIONS,
     RG_HUB_EVENTS,
     RG_HUB_WRITES,
     RG_HUB_ROWS
