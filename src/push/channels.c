@@ -458,7 +458,7 @@ static bool enter(struct rg_client *client, struct channel *channel)
     rg_count(client->hub->counters, RG_HUB_JOINS, 1);
     answer(client, &to, "ok", RG_STR("{}"));
     say_close(client, &old);
-    if (channel->kind == OWN && is_open(client))
+    if (is_open(client) && channel->kind == OWN)
         say(client, &(struct rg_phx_reply){.topic = topic_of(channel),
                                            .event = RG_STR("presence_state"),
                                            .payload = rg_buf_str(&state)});

@@ -112,6 +112,8 @@ struct rg_hub *rg_hub_new(struct rg_push *push, struct rg_reactor *reactor)
     hub->dispatcher = rg_dispatcher_new(push);
     hub->compressor = rg_compressor_new(push->settings.compression_min_bytes);
     hub->counters = rg_counters_new(RG_HUB_ROWS);
+    hub->channel_limits = (struct rg_ws_message_limits){
+        .max_bytes = push->settings.channels.max_message_bytes, .max_fragments = 64};
 
     for (enum rg_encoding e = RG_ENC_SSE_CHUNKED; e <= RG_ENC_SSE_GZIP_PLAIN; e++)
         hub->heartbeats[e] = rg_msg_from_sse(e, RG_STR(": heartbeat\n\n"));

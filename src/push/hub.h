@@ -10,6 +10,7 @@
 
 #include "base/slots.h"
 #include "http/server.h"
+#include "http/ws_message.h"
 #include "push/client.h"
 #include "push/compression.h"
 #include "push/dispatch.h"
@@ -61,6 +62,7 @@ struct rg_hub {
     void (*on_empty)(void *arg); /* while draining: the last client is gone */
     void *on_empty_arg;
     struct rg_msg *heartbeats[RG_ENC_COUNT];
+    struct rg_ws_message_limits channel_limits; /* of what channel sockets send */
 };
 
 /* push and reactor are borrowed. The hub takes the number of the reactor in push->hubs. */
