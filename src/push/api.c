@@ -6,6 +6,7 @@
 #include "push/phx_longpoll.h"
 #include "push/phx_sse.h"
 #include "push/phx_ws.h"
+#include "push/session_api.h"
 #include "push/sse.h"
 #include "push/subscribe.h"
 #include "push/ws.h"
@@ -66,6 +67,11 @@ void rg_api_routes(struct rg_hub *hub, struct rg_publish_endpoint *endpoint,
     rows[n++] = (struct rg_route){RG_METHODS_ALL, "/socket/longpoll", rg_phx_longpoll_handle, hub,
                                   longpoll_body(push)};
     rows[n++] = (struct rg_route){RG_METHODS_ALL, "/socket/sse", rg_phx_sse_handle, hub, no_body};
+    rows[n++] = (struct rg_route){get | options, "/rg/sessions", rg_session_api_list, hub, no_body};
+    rows[n++] =
+        (struct rg_route){get | options, "/rg/sessions/:id", rg_session_api_look, hub, no_body};
+    rows[n++] = (struct rg_route){RG_METHOD_BIT(RG_DELETE) | options, "/rg/connections/:jti",
+                                  rg_session_api_ban, hub, no_body};
     rows[n++] = (struct rg_route){RG_METHODS_ALL, "*", rg_api_not_found, push,
                                   push->settings.max_event_bytes};
     rg_assert(n == RG_API_ROUTES);

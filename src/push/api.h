@@ -8,7 +8,7 @@
 #include "push/hub.h"
 #include "push/publish.h"
 
-#define RG_API_ROUTES 10
+#define RG_API_ROUTES 13
 
 /* Fills rows with the routes of hub's client port; endpoint lives as long as the rows. */
 void rg_api_routes(struct rg_hub *hub, struct rg_publish_endpoint *endpoint,

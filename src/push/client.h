@@ -92,6 +92,8 @@ struct rg_client_ops {
     bool (*lingers)(const struct rg_client *client);
     /* The token will expire soon. NULL: the client is not told. */
     void (*warn)(struct rg_client *client, struct rg_str warning_json);
+    /* What is kept for the client, in bytes. NULL: what its outbox has. */
+    size_t (*queued_bytes)(const struct rg_client *client);
     /* Says why the client ends (client->end), while messages can still be put. May be NULL. */
     void (*say_why)(struct rg_client *client);
     /* Appends the last bytes of the stream. NULL: there are none. */
