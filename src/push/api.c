@@ -40,6 +40,15 @@ static size_t longpoll_body(const struct rg_push *push)
     return 100 * push->settings.channels.max_message_bytes;
 }
 
+/* Of the channels dialect, for any method; nothing is there unless it is on. */
+static struct rg_route socket_route(struct rg_hub *hub, const char *path,
+                                    rg_http_handler_fn *handler, size_t max_body)
+{
+    if (!hub->push->settings.channels.is_on)
+        return (struct rg_route){RG_METHODS_ALL, path, rg_api_not_found, hub->push, max_body};
+    return (struct rg_route){RG_METHODS_ALL, path, handler, hub, max_body};
+}
+
 void rg_api_routes(struct rg_hub *hub, struct rg_publish_endpoint *endpoint,
                    struct rg_route rows[RG_API_ROUTES])
 {
@@ -62,11 +71,9 @@ void rg_api_routes(struct rg_hub *hub, struct rg_publish_endpoint *endpoint,
     rows[n++] = (struct rg_route){RG_METHOD_BIT(RG_PUT) | options,
                                   "/_rig/v1/connection/:transport/:token/subscriptions", subscribe,
                                   hub, MAX_SUBSCRIPTIONS_BODY};
-    rows[n++] =
-        (struct rg_route){RG_METHODS_ALL, "/socket/websocket", rg_phx_ws_handle, hub, no_body};
-    rows[n++] = (struct rg_route){RG_METHODS_ALL, "/socket/longpoll", rg_phx_longpoll_handle, hub,
-                                  longpoll_body(push)};
-    rows[n++] = (struct rg_route){RG_METHODS_ALL, "/socket/sse", rg_phx_sse_handle, hub, no_body};
+    rows[n++] = socket_route(hub, "/socket/websocket", rg_phx_ws_handle, no_body);
+    rows[n++] = socket_route(hub, "/socket/longpoll", rg_phx_longpoll_handle, longpoll_body(push));
+    rows[n++] = socket_route(hub, "/socket/sse", rg_phx_sse_handle, no_body);
     rows[n++] = (struct rg_route){get | options, "/rg/sessions", rg_session_api_list, hub, no_body};
     rows[n++] =
         (struct rg_route){get | options, "/rg/sessions/:id", rg_session_api_look, hub, no_body};

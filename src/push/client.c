@@ -588,3 +588,11 @@ void rg_client_bind(struct rg_client *client, const struct rg_claims *claims)
         client->state == RG_CLIENT_OPEN)
         bind_token(client, claims->jti);
 }
+
+void rg_client_set_device(struct rg_client *client, struct rg_device **devicep)
+{
+    struct rg_bond *bond = get_bond(client);
+
+    rg_device_free(&bond->device);
+    bond->device = RG_STEAL(*devicep);
+}

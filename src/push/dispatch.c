@@ -131,7 +131,7 @@ int rg_dispatch(struct rg_dispatcher *d, struct rg_str text, enum rg_care care,
     size_t n = match(d, envelope.type, &reactors);
     if (n == 0)
         return 0;
-    if (!all_have_room(d->push, reactors))
+    if (origin->source != RG_SOURCE_GATEWAY && !all_have_room(d->push, reactors))
         return RG_EAGAIN;
     forward(d, &envelope, origin, n);
     return 0;

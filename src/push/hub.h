@@ -10,6 +10,7 @@
 
 #include "base/slots.h"
 #include "http/server.h"
+#include "http/ws_message.h"
 #include "push/client.h"
 #include "push/compression.h"
 #include "push/dispatch.h"
@@ -22,7 +23,10 @@ enum {
     RG_HUB_DELIVERIES = RG_HUB_CONNECTS + RG_TRANSPORTS, /* + enum rg_transport */
     RG_HUB_ENDS = RG_HUB_DELIVERIES + RG_TRANSPORTS,     /* + enum rg_end */
     RG_HUB_REFUSALS = RG_HUB_ENDS + RG_ENDS - 1, /* + enum rg_refusal, which counts from 1 */
-    RG_HUB_SUBSCRIPTIONS = RG_HUB_REFUSALS + RG_REFUSALS,
+    RG_HUB_JOIN_REFUSALS = RG_HUB_REFUSALS + RG_REFUSALS, /* + enum rg_join_refusal */
+    RG_HUB_JOINS = RG_HUB_JOIN_REFUSALS + RG_JOIN_REFUSALS,
+    RG_HUB_MESSAGES,
+    RG_HUB_SUBSCRIPTIONS,
     RG_HUB_EVENTS,
     RG_HUB_WRITES,
     RG_HUB_ROWS
@@ -59,6 +63,7 @@ struct rg_hub {
     void (*on_empty)(void *arg); /* while draining: the last client is gone */
     void *on_empty_arg;
     struct rg_msg *heartbeats[RG_ENC_COUNT];
+    struct rg_ws_message_limits channel_limits; /* of what channel sockets send */
 };
 
 /* push and reactor are borrowed. The hub takes the number of the reactor in push->hubs. */
@@ -84,7 +89,9 @@ struct rg_client *rg_hub_find(struct rg_hub *hub, struct rg_client_handle handle
  */
 void rg_hub_drain(struct rg_hub *hub, void (*on_empty)(void *arg), void *arg);
 
-/* Ends all clients of a session (client-api.md 13.3). Outside of a batch rg_hub_settle() follows.
+/*
+ * Ends all clients of a session (client-api.md 13.3), and channel sockets whose token has this jti
+ * (legacy-channels.md 3.5). Outside of a batch rg_hub_settle() follows.
  */
 void rg_hub_kill_session(struct rg_hub *hub, struct rg_str session);
 /* The same for all clients of a token, by its jti. */
