@@ -6,6 +6,7 @@
 #include "push/phx_longpoll.h"
 #include "push/phx_sse.h"
 #include "push/phx_ws.h"
+#include "push/session_api.h"
 #include "push/sse.h"
 #include "push/subscribe.h"
 #include "push/ws.h"
@@ -43,6 +44,8 @@ static size_t longpoll_body(const struct rg_push *push)
 /* None where channels are off: the catch-all answers then. */
 static size_t channel_routes(struct rg_hub *hub, struct rg_route *rows)
 {
+    const unsigned get = RG_METHOD_BIT(RG_GET);
+    const unsigned options = RG_METHOD_BIT(RG_OPTIONS);
     const struct rg_push *push = hub->push;
     size_t n = 0;
 
@@ -54,6 +57,12 @@ static size_t channel_routes(struct rg_hub *hub, struct rg_route *rows)
                                   longpoll_body(push)};
     rows[n++] =
         (struct rg_route){RG_METHODS_ALL, "/socket/sse", rg_phx_sse_handle, hub, MAX_IGNORED_BODY};
+    rows[n++] = (struct rg_route){get | options, "/rg/sessions", rg_session_api_list, hub,
+                                  MAX_IGNORED_BODY};
+    rows[n++] = (struct rg_route){get | options, "/rg/sessions/:id", rg_session_api_look, hub,
+                                  MAX_IGNORED_BODY};
+    rows[n++] = (struct rg_route){RG_METHOD_BIT(RG_DELETE) | options, "/rg/connections/:jti",
+                                  rg_session_api_ban, hub, MAX_IGNORED_BODY};
     return n;
 }
 
