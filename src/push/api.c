@@ -1,5 +1,6 @@
 #include "push/api.h"
 
+#include "base/alloc.h"
 #include "push/answer.h"
 #include "push/issue.h"
 #include "push/longpoll.h"
@@ -13,6 +14,7 @@
 
 #define MAX_SUBSCRIPTIONS_BODY ((size_t)4 * 1024 * 1024)
 #define MAX_TICKET_BODY        1024 /* is not looked at */
+#define MAX_IGNORED_BODY       65536
 
 void rg_api_not_found(void *arg, struct rg_exchange *exchange)
 {
@@ -40,21 +42,33 @@ static size_t longpoll_body(const struct rg_push *push)
     return 100 * push->settings.channels.max_message_bytes;
 }
 
-/* Of the channels dialect, for any method; nothing is there unless it is on. */
-static struct rg_route socket_route(struct rg_hub *hub, const char *path,
-                                    rg_http_handler_fn *handler, size_t max_body)
+/* The channels dialect. None where it is off: the catch-all answers then. */
+static size_t channel_routes(struct rg_hub *hub, struct rg_route *rows)
 {
-    if (!hub->push->settings.channels.is_on)
-        return (struct rg_route){RG_METHODS_ALL, path, rg_api_not_found, hub->push, max_body};
-    return (struct rg_route){RG_METHODS_ALL, path, handler, hub, max_body};
+    const unsigned get = RG_METHOD_BIT(RG_GET) | RG_METHOD_BIT(RG_OPTIONS);
+    const unsigned delete = RG_METHOD_BIT(RG_DELETE) | RG_METHOD_BIT(RG_OPTIONS);
+    const size_t no_body = MAX_IGNORED_BODY;
+    const struct rg_push *push = hub->push;
+    const struct rg_route all[] = {
+        {RG_METHODS_ALL, "/socket/websocket", rg_phx_ws_handle, hub, no_body},
+        {RG_METHODS_ALL, "/socket/longpoll", rg_phx_longpoll_handle, hub, longpoll_body(push)},
+        {RG_METHODS_ALL, "/socket/sse", rg_phx_sse_handle, hub, no_body},
+        {get, "/rg/sessions", rg_session_api_list, hub, no_body},
+        {get, "/rg/sessions/:id", rg_session_api_look, hub, no_body},
+        {delete, "/rg/connections/:jti", rg_session_api_ban, hub, no_body},
+    };
+
+    if (!push->settings.channels.is_on)
+        return 0;
+    memcpy(rows, all, sizeof(all));
+    return RG_COUNT_OF(all);
 }
 
-void rg_api_routes(struct rg_hub *hub, struct rg_publish_endpoint *endpoint,
-                   struct rg_route rows[RG_API_ROUTES])
+size_t rg_api_routes(struct rg_hub *hub, struct rg_publish_endpoint *endpoint,
+                     struct rg_route rows[RG_API_ROUTES])
 {
     const unsigned get = RG_METHOD_BIT(RG_GET);
     const unsigned post = RG_METHOD_BIT(RG_POST);
-    const size_t no_body = 65536; /* is not looked at */
     const unsigned options = RG_METHOD_BIT(RG_OPTIONS);
     struct rg_push *push = hub->push;
     size_t n = 0;
@@ -71,15 +85,9 @@ void rg_api_routes(struct rg_hub *hub, struct rg_publish_endpoint *endpoint,
     rows[n++] = (struct rg_route){RG_METHOD_BIT(RG_PUT) | options,
                                   "/_rig/v1/connection/:transport/:token/subscriptions", subscribe,
                                   hub, MAX_SUBSCRIPTIONS_BODY};
-    rows[n++] = socket_route(hub, "/socket/websocket", rg_phx_ws_handle, no_body);
-    rows[n++] = socket_route(hub, "/socket/longpoll", rg_phx_longpoll_handle, longpoll_body(push));
-    rows[n++] = socket_route(hub, "/socket/sse", rg_phx_sse_handle, no_body);
-    rows[n++] = (struct rg_route){get | options, "/rg/sessions", rg_session_api_list, hub, no_body};
-    rows[n++] =
-        (struct rg_route){get | options, "/rg/sessions/:id", rg_session_api_look, hub, no_body};
-    rows[n++] = (struct rg_route){RG_METHOD_BIT(RG_DELETE) | options, "/rg/connections/:jti",
-                                  rg_session_api_ban, hub, no_body};
+    n += channel_routes(hub, rows + n);
     rows[n++] = (struct rg_route){RG_METHODS_ALL, "*", rg_api_not_found, push,
                                   push->settings.max_event_bytes};
-    rg_assert(n == RG_API_ROUTES);
+    rg_assert(n <= RG_API_ROUTES);
+    return n;
 }

@@ -30,6 +30,7 @@
 #include "ops/session_blacklist.h"
 #include "push/api.h"
 #include "push/session_admin.h"
+#include "push/user_messages.h"
 #include "rgate/access.h"
 #include "rgate/demo.h"
 #include "rgate/https.h"
@@ -37,7 +38,8 @@
 
 #define CLIENT_ROUTES (RG_API_ROUTES + RG_DEMO_ROUTES + 1)
 #define INTERNAL_ROUTES                                                                            \
-    (2 + RG_SESSION_BLACKLIST_ROUTES + RG_SESSION_ADMIN_ROUTES + RG_ADMIN_ROUTES)
+    (2 + RG_USER_MESSAGES_ROUTES + RG_SESSION_BLACKLIST_ROUTES + RG_SESSION_ADMIN_ROUTES +         \
+     RG_ADMIN_ROUTES)
 #define HTTP_DRAIN_MS     3000 /* for answers under way, once the clients are gone */
 #define COMMIT_TIMEOUT_MS 3000
 #define ROOM_FOR_COMMANDS ((size_t)1024 * 1024)
@@ -99,7 +101,7 @@ static int on_kafka_event(void *arg, const struct rg_kafka_message *m, struct rg
     struct rg_origin origin = {RG_SOURCE_KAFKA, m->topic_no, m->partition, m->offset,
                                m->timestamp_ms};
 
-    return rg_dispatch(gateway->ingest_dispatcher, m->event, RG_CHECK_ENVELOPE, &origin, NULL, why);
+    return rg_dispatch_record(gateway->ingest_dispatcher, m->event, m->format, &origin, why);
 }
 
 static void on_ingest_start(void *arg)
@@ -359,8 +361,7 @@ static size_t client_routes(struct shard *shard)
     }
     rows[n++] = (struct rg_route){RG_METHOD_BIT(RG_GET), "/_rig/health", rg_health_handle,
                                   &gateway->health, 0};
-    rg_api_routes(shard->hub, &shard->publish, rows + n);
-    return n + RG_API_ROUTES;
+    return n + rg_api_routes(shard->hub, &shard->publish, rows + n);
 }
 
 /* NULL where HTTPS is off. */
@@ -406,6 +407,8 @@ static void internal_routes(struct rg_gateway *gateway)
         (struct rg_route){post, "/v3/messages", rg_publish_handle, &gateway->internal_publish, max};
     rows[n++] =
         (struct rg_route){post, "/v2/messages", rg_publish_handle, &gateway->internal_publish, max};
+    rg_user_messages_routes(gateway->push, rows + n);
+    n += RG_USER_MESSAGES_ROUTES;
     rg_session_blacklist_routes(gateway->access.blacklist, rows + n);
     n += RG_SESSION_BLACKLIST_ROUTES;
     rg_session_admin_routes(&gateway->session_admin, rows + n);
