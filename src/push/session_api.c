@@ -12,7 +12,6 @@
 #include "http/accept.h"
 #include "http/query.h"
 #include "push/answer.h"
-#include "push/api.h"
 #include "push/credentials.h"
 #include "push/question.h"
 
@@ -168,10 +167,6 @@ static void handle(struct rg_hub *hub, struct rg_exchange *exchange,
     const struct rg_request *req = rg_exchange_request(exchange);
     struct rg_answer answer = rg_answer_begin(hub->push, req);
 
-    if (!hub->push->settings.channels.is_on) {
-        rg_api_not_found(hub->push, exchange);
-        return;
-    }
     if (req->method == RG_OPTIONS) {
         rg_answer_preflight(&answer, exchange, operation->method, "authorization");
         return;

@@ -207,8 +207,9 @@ static void sessions_are_listed_page_by_page_and_each_once(void **state)
             break;
         const char *next = strstr(peer->got.p, "\"next\":\"");
         assert_non_null(next);
-        snprintf(target, sizeof(target), "/v3/sessions?limit=3&after=%.20s", next + 8);
-        *strchr(target + 28, '"') = '\0';
+        next += strlen("\"next\":\"");
+        snprintf(target, sizeof(target), "/v3/sessions?limit=3&after=%.*s",
+                 (int)strcspn(next, "\""), next);
     }
     assert_int_equal(pages, 3);
     rg_buf_add_char(&all, '\0');

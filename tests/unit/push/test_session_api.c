@@ -1,17 +1,12 @@
-/* Who may ask, and what a ban of a token does; on the stage, with a verifier and a blacklist. */
-#include "stage.h"
+/* Who may ask, what is listed, and what a ban of a token does; sessions are named by sid. */
+#include "sockets.h"
 
-#include "auth/jwt.h"
-#include "base/clock.h"
+#include "push/session.h"
 #include "push/session_api.h"
 
-#define SECRET "a secret of thirty-two bytes or more"
 #define KILLED "event: rig.session_killed\n"
 #define ALL    "\"getSessions\",\"getSessionConnections\",\"deleteConnection\""
 #define DENIED "{\"msg\":\"Unauthorized\"}"
-
-static struct rg_blacklist *blacklist;
-static struct rg_verifier *verifier;
 
 static void on_ban(void *arg, struct rg_str session)
 {
@@ -20,28 +15,8 @@ static void on_ban(void *arg, struct rg_str session)
 
 static int begin_play(void **state)
 {
-    struct rg_why why = {0};
-
-    setup(state);
-    blacklist = rg_blacklist_new();
+    begin_sockets(state);
     rg_blacklist_on_ban(blacklist, on_ban, push);
-    verifier = rg_verifier_new(
-        &(struct rg_verifier_settings){
-            .alg = "HS256", .key = RG_STR(SECRET), .session_field = "/sid", .blacklist = blacklist},
-        &why);
-    assert_non_null(verifier);
-    push->settings.blacklist = blacklist;
-    push->settings.verifier = verifier;
-    push->settings.channels.is_on = true;
-    push->settings.channels.session_role = "customer";
-    return 0;
-}
-
-static int end_play(void **state)
-{
-    teardown(state);
-    rg_verifier_free(&verifier);
-    rg_blacklist_free(&blacklist);
     return 0;
 }
 
@@ -81,128 +56,267 @@ static void only_a_listed_action_is_allowed(void **state)
     assert_true(allows("{\"scopes\":{\"rg\":{\"actions\":[\"\\u0061\"]}}}", "a"));
 }
 
-/* ---- on the stage ---- */
+/* ---- requests ---- */
 
-static int64_t in_s(int64_t s)
+static const char *scopes(const char *actions)
 {
-    return rg_clock_wall_us() / 1000000 + s;
+    return format("\"scopes\":{\"rg\":{\"actions\":[%s]}}", actions);
 }
 
-static void mint(struct rg_buf *out, int64_t exp_s, const char *claims)
+/* A request with this Authorization. */
+static struct peer *call_as(const char *method, const char *target, const char *authorization)
 {
-    struct rg_buf json = {0};
-    struct rg_why why = {0};
-
-    rg_buf_addf(&json, "{\"exp\":%lld,%s}", (long long)exp_s, claims);
-    if (rg_jwt_mint("HS256", RG_STR(SECRET), rg_buf_str(&json), out, &why) < 0)
-        fail_msg("%s", why.text);
-    rg_buf_done(&json);
+    return ask_on(0, method, target, format("authorization: %s\r\n", authorization));
 }
 
-static struct peer *ask_with(const char *method, const char *target, const char *scheme,
-                             int64_t exp_s, const char *claims)
+static struct peer *call(const char *method, const char *target, const char *actions)
 {
-    struct peer *peer = connect_to(0, 0);
-    struct rg_buf text = {0};
-
-    rg_buf_addf(&text, "%s %s HTTP/1.1\r\nhost: h\r\nauthorization: %s", method, target, scheme);
-    mint(&text, exp_s, claims);
-    rg_buf_add_c(&text, "\r\n\r\n");
-    peer_put(peer, text.p, text.n);
-    rg_buf_done(&text);
-    hear(peer);
-    return peer;
-}
-
-static struct peer *ask(const char *method, const char *target, const char *actions)
-{
-    char claims[256];
-
-    snprintf(claims, sizeof(claims), "\"scopes\":{\"rg\":{\"actions\":[%s]}}", actions);
-    return ask_with(method, target, "", in_s(600), claims);
+    return call_as(method, target, token(scopes(actions)));
 }
 
 static void expect(struct peer *peer, int status, const char *text)
 {
+    bool has_text = *text == '\0' || peer_has(peer, text);
     char line[32];
 
     snprintf(line, sizeof(line), "HTTP/1.1 %d ", status);
-    if (!rg_str_starts_with(rg_buf_str(&peer->got), rg_str_c(line)) ||
-        !(*text == '\0' || peer_has(peer, text)))
-        fail_msg("expected %d %s, got %s", status, text, peer->got.p);
+    if (!rg_str_starts_with(rg_buf_str(&peer->got), rg_str_c(line)) || !has_text)
+        fail_msg("expected %d %s, got %.*s", status, text, RG_STR_ARG(rg_buf_str(&peer->got)));
 }
 
-static struct peer *stream_on(unsigned shard, const char *sid, const char *jti)
+/* An event stream of this token. */
+static struct peer *stream_on(unsigned shard, const char *claims)
 {
-    struct peer *peer = connect_to(shard, 0);
-    struct rg_buf text = {0};
-    char claims[128];
-
-    snprintf(claims, sizeof(claims), "\"sid\":\"%s\",\"jti\":\"%s\"", sid, jti);
-    rg_buf_add_c(&text, "GET /_rig/v1/connection/sse?jwt=");
-    mint(&text, in_s(600), claims);
-    rg_buf_add_c(&text, " HTTP/1.1\r\nhost: h\r\n\r\n");
-    peer_put(peer, text.p, text.n);
-    rg_buf_done(&text);
-    hear(peer);
-    return peer;
+    return ask_on(shard, "GET", format("/_rig/v1/connection/sse?jwt=%s", token(claims)), "");
 }
 
-static struct peer *stream(const char *sid, const char *jti)
+static struct peer *stream(const char *claims)
 {
-    struct peer *peer = stream_on(0, sid, jti);
+    struct peer *peer = stream_on(0, claims);
 
     expect(peer, 200, "rig.subscriptions_set");
     return peer;
 }
 
-static void a_request_without_its_action_is_denied_and_has_no_effect(void **state)
+static void expect_open(struct peer *peer)
 {
-    struct peer *peer = stream("s", "t");
-
-    (void)state;
-    expect(ask("DELETE", "/rg/connections/t", "\"getSessions\",\"getSessionConnections\""), 403,
-           DENIED);
-    expect(ask("GET", "/rg/sessions", "\"deleteConnection\""), 403, DENIED);
-    expect(ask("GET", "/rg/sessions/ada", "\"getSessions\""), 403, DENIED);
-    expect(ask_with("DELETE", "/rg/connections/t", "", in_s(-5),
-                    "\"scopes\":{\"rg\":{\"actions\":[" ALL "]}}"),
-           403, DENIED);
-    expect(ask_with("GET", "/rg/sessions", "Basic ", in_s(600),
-                    "\"scopes\":{\"rg\":{\"actions\":[" ALL "]}}"),
-           403, DENIED);
-    assert_int_equal(rg_blacklist_count(blacklist), 0);
     hear(peer);
     assert_false(peer->has_seen_end);
 }
 
+static void a_request_without_its_action_is_denied_and_has_no_effect(void **state)
+{
+    struct peer *peer = stream("\"sid\":\"s\",\"jti\":\"t\"");
+    const char *good = token(scopes(ALL));
+
+    (void)state;
+    expect(call("DELETE", "/rg/connections/t", "\"getSessions\",\"getSessionConnections\""), 403,
+           DENIED);
+    expect(call("GET", "/rg/sessions", "\"deleteConnection\""), 403, DENIED);
+    expect(call("GET", "/rg/sessions/ada", "\"getSessions\""), 403, DENIED);
+    expect(call_as("DELETE", "/rg/connections/t", token_until(time(NULL) - 5, scopes(ALL))), 403,
+           DENIED);
+    expect(call_as("GET", "/rg/sessions", format("Basic %s", good)), 403, DENIED);
+    expect(call_as("GET", "/rg/sessions", format("Bearer %s, Bearer x", good)), 403, DENIED);
+    expect(call_as("DELETE", "/rg/connections/t", "x"), 403, DENIED);
+    expect(ask_on(0, "DELETE", "/rg/connections/t", ""), 403, DENIED);
+    assert_int_equal(rg_blacklist_count(blacklist), 0);
+    expect_open(peer);
+}
+
 static void a_banned_token_may_nothing(void **state)
 {
+    const char *admin = token(format("\"jti\":\"admin\",%s", scopes(ALL)));
+
     (void)state;
+    expect(call_as("GET", "/rg/sessions", format("bearer %s", admin)), 200, "\r\n\r\n[]");
     assert_int_equal(rg_blacklist_add(blacklist, RG_STR("admin"), 60), 0);
-    expect(ask_with("GET", "/rg/sessions", "Bearer ", in_s(600),
-                    "\"jti\":\"admin\",\"scopes\":{\"rg\":{\"actions\":[" ALL "]}}"),
-           403, DENIED);
-    expect(ask_with("GET", "/rg/sessions", "bearer ", in_s(600),
-                    "\"jti\":\"other\",\"scopes\":{\"rg\":{\"actions\":[" ALL "]}}"),
-           200, "\r\n\r\n[]");
+    expect(call_as("GET", "/rg/sessions", format("bearer %s", admin)), 403, DENIED);
 }
+
+static void what_is_no_request_of_it_is_not_there(void **state)
+{
+    (void)state;
+    expect(call("POST", "/rg/sessions", ALL), 404, "");
+    expect(call("GET", "/rg/connections/t", ALL), 404, "");
+    expect(call("DELETE", "/rg/sessions/t", ALL), 404, "");
+    expect(call("GET", "/rg/sessions/%zz", ALL), 400, "malformed");
+    expect(ask_on(0, "GET", "/rg/sessions", "accept: text/html\r\n"), 406, "application/json");
+    expect(ask_on(0, "OPTIONS", "/rg/connections/t", ""), 204,
+           "access-control-allow-methods: DELETE\r\n");
+    assert_int_equal(rg_blacklist_count(blacklist), 0);
+}
+
+static int begin_without_channels(void **state)
+{
+    struct rg_push_settings settings = sockets_settings();
+
+    (void)state;
+    settings.channels.is_on = false;
+    sockets_begin(settings);
+    return 0;
+}
+
+static void without_the_channels_dialect_it_is_not_there(void **state)
+{
+    (void)state;
+    expect(call("GET", "/rg/sessions", ALL), 404, "Not Found");
+    expect(call("DELETE", "/rg/connections/t", ALL), 404, "Not Found");
+    assert_int_equal(rg_blacklist_count(blacklist), 0);
+}
+
+/* ---- lists ---- */
+
+static void the_users_of_the_role_are_listed_once(void **state)
+{
+    (void)state;
+    join_quietly(open_socket(ADA), "1", "user:ada");
+    join_quietly(open_on(1, token(ADA2), "2.0.0"), "1", "user:ada");
+    join_quietly(open_socket(SAM), "1", "user:sam");
+    expect(call("GET", "/rg/sessions", ALL), 200, "\r\n\r\n[\"ada\"]");
+    join_quietly(open_socket(BOB), "1", "user:bob");
+    struct peer *peer = call("GET", "/rg/sessions/", ALL);
+    assert_true(peer_has(peer, "[\"ada\",\"bob\"]") || peer_has(peer, "[\"bob\",\"ada\"]"));
+}
+
+static void the_metas_of_a_users_topic_are_listed(void **state)
+{
+    struct peer *peer;
+
+    (void)state;
+    join_quietly(open_socket(ADA), "1", "user:ada");
+    join_quietly(open_on(1, token(ADA2), "2.0.0"), "1", "user:ada");
+    peer = call("GET", "/rg/sessions/%61da", "\"getSessionConnections\"");
+    expect(peer, 200, "\"jti\":\"ja\"");
+    assert_true(peer_has(peer, "\"jti\":\"ja2\""));
+    assert_int_equal(peer_count(peer, "\"phx_ref\":\""), 2);
+    expect(call("GET", "/rg/sessions/nobody", ALL), 200, "\r\n\r\n[]");
+}
+
+#define CROWD 1300 /* users, which is more than two pages */
+
+static void populate(struct rg_presences *presences[CROWD])
+{
+    const struct rg_str topic = RG_STR("role:customer");
+    uint64_t version;
+
+    for (unsigned i = 0; i < CROWD; i++) {
+        const struct rg_roster_entrant entrant = {rg_str_c(format("user-%u", i)), RG_STR("{}"),
+                                                  &topic, 1};
+        presences[i] = rg_roster_join(push->roster, &entrant, RG_STR(""), 0, NULL, &version);
+    }
+}
+
+static void depopulate(struct rg_presences *presences[CROWD])
+{
+    for (unsigned i = 0; i < CROWD; i++)
+        rg_roster_leave(push->roster, &presences[i], 0);
+}
+
+static void assert_all_listed(struct peer *peer)
+{
+    hear(peer);
+    expect(peer, 200, "\r\n\r\n[\"user-");
+    for (unsigned i = 0; i < CROWD; i++)
+        assert_int_equal(peer_count(peer, format("\"user-%u\"", i)), 1);
+    assert_true(rg_str_ends_with(rg_buf_str(&peer->got), RG_STR("\"]")));
+}
+
+static void put_request(struct peer *peer)
+{
+    const char *text = format("GET /rg/sessions HTTP/1.1\r\nhost: h\r\nauthorization: %s\r\n\r\n",
+                              token(scopes(ALL)));
+    peer_put(peer, text, strlen(text));
+}
+
+static void a_long_list_is_made_in_several_turns(void **state)
+{
+    struct rg_presences *presences[CROWD];
+    struct peer *peer = connect_to(0, 0);
+
+    (void)state;
+    populate(presences);
+    put_request(peer);
+    while (shards[0].hub->questions_n == 0)
+        uv_run(&shards[0].reactor.loop, UV_RUN_NOWAIT);
+    assert_all_listed(peer);
+    assert_int_equal(shards[0].hub->questions_n, 0);
+    depopulate(presences);
+}
+
+static void a_long_list_for_one_who_has_gone_is_given_up(void **state)
+{
+    struct rg_presences *presences[CROWD];
+    struct peer *peer = connect_to(0, 0);
+
+    (void)state;
+    populate(presences);
+    put_request(peer);
+    while (shards[0].hub->questions_n == 0)
+        uv_run(&shards[0].reactor.loop, UV_RUN_NOWAIT);
+    rg_http_server_close_all(shards[0].http);
+    turn();
+    assert_int_equal(shards[0].hub->questions_n, 0);
+    assert_ended(peer);
+    assert_int_equal(peer->got.n, 0);
+    depopulate(presences);
+}
+
+static void nothing(void *arg)
+{
+    (void)arg;
+}
+
+static void a_long_list_is_finished_when_the_gateway_ends(void **state)
+{
+    struct rg_presences *presences[CROWD];
+    struct peer *peer = connect_to(0, 0);
+
+    (void)state;
+    populate(presences);
+    put_request(peer);
+    while (shards[0].hub->questions_n == 0)
+        uv_run(&shards[0].reactor.loop, UV_RUN_NOWAIT);
+    rg_hub_drain(shards[0].hub, nothing, NULL);
+    assert_all_listed(peer);
+    depopulate(presences);
+}
+
+/* ---- bans ---- */
 
 static void a_banned_token_loses_its_clients_on_every_reactor(void **state)
 {
-    struct peer *near = stream("s", "a/t"), *far = stream_on(1, "s2", "a/t");
-    struct peer *other = stream("s", "t2"), *session = stream("a/t", "t3");
+    struct peer *near = stream("\"sid\":\"s\",\"jti\":\"a/t\"");
+    struct peer *far = stream_on(1, "\"sid\":\"s2\",\"jti\":\"a/t\"");
+    struct peer *other = stream("\"sid\":\"s\",\"jti\":\"t2\"");
+    struct peer *session = stream("\"sid\":\"a/t\",\"jti\":\"t3\"");
 
     (void)state;
-    expect(ask("DELETE", "/rg/connections/a%2Ft", "\"deleteConnection\""), 204, "");
+    expect(call("DELETE", "/rg/connections/a%2Ft", "\"deleteConnection\""), 204, "");
     assert_ended(near);
     assert_ended(far);
     assert_true(peer_has(near, KILLED) && peer_has(far, KILLED));
     /* The names of sessions and of tokens are one list of bans. */
     assert_ended(session);
-    hear(other);
-    assert_false(other->has_seen_end);
-    expect(stream_on(0, "s", "a/t"), 400, "Ignoring blacklisted JWT");
+    expect_open(other);
+    expect(stream_on(0, "\"sid\":\"s\",\"jti\":\"a/t\""), 400, "Ignoring blacklisted JWT");
+}
+
+static void a_banned_token_loses_its_sockets(void **state)
+{
+    struct peer *ada = open_socket(ADA), *far = open_on(1, token(ADA), "1.0.0");
+    struct peer *ada2 = open_socket(ADA2);
+
+    (void)state;
+    join_quietly(ada, "1", "user:ada");
+    expect_empty(call("DELETE", "/rg/connections/ja", ALL), 204);
+    expect_part(next(ada), "phx_error");
+    expect_next(ada, "close 1000");
+    expect_next(far, "close 1000");
+    expect_nothing(ada2);
+    assert_int_equal(present("user:ada"), 0);
+    expect_empty(ask(format("/socket/websocket?token=%s&vsn=2.0.0", token(ADA)), WS_FIELDS), 403);
+    expect_empty(call("DELETE", "/rg/connections/nobody", ALL), 204);
 }
 
 static uint64_t fake_now_ms;
@@ -212,43 +326,47 @@ static uint64_t fake_clock(void)
     return fake_now_ms;
 }
 
+static void delete_until(int64_t exp_s)
+{
+    expect(call_as("DELETE", "/rg/connections/t", token_until(exp_s, scopes(ALL))), 204, "");
+}
+
 static void a_ban_lasts_until_the_token_of_who_asks_ends_and_is_not_prolonged(void **state)
 {
-    struct rg_blacklist *real = blacklist;
+    struct rg_blacklist *timed = rg_blacklist_new_with(10, fake_clock);
 
     (void)state;
-    blacklist = rg_blacklist_new_with(10, fake_clock);
-    push->settings.blacklist = blacklist;
-    expect(ask_with("DELETE", "/rg/connections/t", "", in_s(60),
-                    "\"scopes\":{\"rg\":{\"actions\":[" ALL "]}}"),
-           204, "");
+    push->settings.blacklist = timed;
+    delete_until(time(NULL) + 60);
     fake_now_ms += 10000;
-    expect(ask_with("DELETE", "/rg/connections/t", "", in_s(1000),
-                    "\"scopes\":{\"rg\":{\"actions\":[" ALL "]}}"),
-           204, "");
+    delete_until(time(NULL) + 1000);
     fake_now_ms += 45000;
-    assert_true(rg_blacklist_has(blacklist, RG_STR("t")));
+    assert_true(rg_blacklist_has(timed, RG_STR("t")));
     fake_now_ms += 6000;
-    assert_false(rg_blacklist_has(blacklist, RG_STR("t")));
-    push->settings.blacklist = real;
-    rg_blacklist_free(&blacklist);
-    blacklist = real;
+    assert_false(rg_blacklist_has(timed, RG_STR("t")));
+    push->settings.blacklist = blacklist;
+    rg_blacklist_free(&timed);
 }
 
-static void what_is_no_request_of_it_is_not_there(void **state)
+static void a_token_without_a_near_end_bans_as_long_as_can_be(void **state)
 {
     (void)state;
-    expect(ask("POST", "/rg/sessions", ALL), 404, "");
-    expect(ask("GET", "/rg/connections/t", ALL), 404, "");
-    expect(ask("DELETE", "/rg/sessions/t", ALL), 404, "");
-    expect(ask("GET", "/rg/sessions/%zz", ALL), 400, "");
-    push->settings.channels.is_on = false;
-    expect(ask("GET", "/rg/sessions", ALL), 404, "");
-    expect(ask("DELETE", "/rg/connections/t", ALL), 404, "");
-    assert_int_equal(rg_blacklist_count(blacklist), 0);
+    delete_until(INT64_MAX);
+    assert_int_equal(rg_blacklist_count(blacklist), 1);
 }
 
-#define PLAY(f) cmocka_unit_test_setup_teardown(f, begin_play, end_play)
+static void a_full_blacklist_is_told(void **state)
+{
+    struct rg_blacklist *full = rg_blacklist_new_with(0, fake_clock);
+
+    (void)state;
+    push->settings.blacklist = full;
+    expect(call("DELETE", "/rg/connections/t", ALL), 503, "too many");
+    push->settings.blacklist = blacklist;
+    rg_blacklist_free(&full);
+}
+
+#define PLAY(f) cmocka_unit_test_setup_teardown(f, begin_play, end_sockets)
 
 int main(void)
 {
@@ -256,9 +374,19 @@ int main(void)
         cmocka_unit_test(only_a_listed_action_is_allowed),
         PLAY(a_request_without_its_action_is_denied_and_has_no_effect),
         PLAY(a_banned_token_may_nothing),
-        PLAY(a_banned_token_loses_its_clients_on_every_reactor),
-        PLAY(a_ban_lasts_until_the_token_of_who_asks_ends_and_is_not_prolonged),
         PLAY(what_is_no_request_of_it_is_not_there),
+        cmocka_unit_test_setup_teardown(without_the_channels_dialect_it_is_not_there,
+                                        begin_without_channels, end_sockets),
+        PLAY(the_users_of_the_role_are_listed_once),
+        PLAY(the_metas_of_a_users_topic_are_listed),
+        PLAY(a_long_list_is_made_in_several_turns),
+        PLAY(a_long_list_for_one_who_has_gone_is_given_up),
+        PLAY(a_long_list_is_finished_when_the_gateway_ends),
+        PLAY(a_banned_token_loses_its_clients_on_every_reactor),
+        PLAY(a_banned_token_loses_its_sockets),
+        PLAY(a_ban_lasts_until_the_token_of_who_asks_ends_and_is_not_prolonged),
+        PLAY(a_token_without_a_near_end_bans_as_long_as_can_be),
+        PLAY(a_full_blacklist_is_told),
     };
 
     stage_begin();
