@@ -456,6 +456,19 @@ static struct news *need_news_locked(struct topic *topic)
     return topic->news;
 }
 
+static void unref_ring_locked(struct rg_roster *roster, struct presence *first)
+{
+    struct presence *last = first->prev;
+
+    for (struct presence *presence = first, *next;; presence = next) {
+        bool is_last = presence == last;
+        next = presence->next;
+        unref_presences_locked(roster, entrant_of(presence));
+        if (is_last)
+            return;
+    }
+}
+
 /* Nothing is to be told any more. */
 static void clear_locked(struct rg_roster *roster, struct news *news)
 {
@@ -463,11 +476,12 @@ static void clear_locked(struct rg_roster *roster, struct news *news)
     for (uint32_t i = 0; i < news->joined_n; i++)
         news->joined[i]->joined = 0;
     news->joined_n = 0;
-    for (struct rg_map_link *link; (link = rg_map_first(&news->left, 0)) != NULL;) {
-        struct presence *presence = presence_of(link);
-        take_from_ring(&news->left, presence);
-        unref_presences_locked(roster, entrant_of(presence));
+    for (struct rg_map_link *link = rg_map_first(&news->left, 0), *next; link != NULL;
+         link = next) {
+        next = rg_map_next(&news->left, link);
+        unref_ring_locked(roster, presence_of(link));
     }
+    rg_map_done(&news->left);
     news->left_n = 0;
 }
 
@@ -476,7 +490,6 @@ static void forget_news_locked(struct rg_roster *roster, struct news *news)
     clear_locked(roster, news);
     unqueue(news);
     news->topic->news = NULL;
-    rg_map_done(&news->left);
     rg_free(news->joined);
     rg_free(news);
 }

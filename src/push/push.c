@@ -14,6 +14,7 @@ struct rg_push *rg_push_new(const struct rg_push_settings *settings,
     push->extractors = extractors;
     push->interest = rg_interest_new();
     push->connection_seal = rg_seal_new(settings->secret, "connection-token");
+    push->poll_seal = rg_seal_new(settings->secret, "poll-id");
     push->roster = rg_roster_new(&(struct rg_roster_settings){
         .interval_ms = settings->channels.presence_interval_ms,
         .is_watched = rg_announce_is_watched,
@@ -36,6 +37,7 @@ void rg_push_free(struct rg_push **pushp)
         return;
     *pushp = NULL;
     rg_seal_free(&push->connection_seal);
+    rg_seal_free(&push->poll_seal);
     rg_roster_free(&push->roster);
     rg_announcer_free(&push->announcer);
     rg_directory_free(&push->directory);

@@ -69,6 +69,7 @@ struct rg_push {
     const struct rg_extractors *extractors;
     struct rg_interest *interest;
     struct rg_seal *connection_seal;
+    struct rg_seal *poll_seal;      /* of channel sockets that are polled */
     uint64_t instance;              /* of this process: an old token is genuine but gone */
     struct rg_roster *roster;       /* who is present on which channel; owned */
     struct rg_announcer *announcer; /* wakes a reactor for it; owned */
