@@ -125,7 +125,7 @@ for (const version of Object.keys(VERSIONS)) {
       others[1][0].socket.disconnect();
       await agree(4);
       others[2][0].socket.conn.terminate();
-      await until(() => others[2][0].log.of('open').length === 2, 'it has connected again');
+      await others[2][1].log.happened('joined', { nth: 2 });
       await agree(4);
       assert.deepEqual(Object.keys(presence.references()).sort(), [ada, sam].sort());
     });
@@ -138,7 +138,7 @@ for (const version of Object.keys(VERSIONS)) {
       const why = await log.happened('failed');
       assert.deepEqual(why, { reason: 'token expired' });
       const late = Date.now() - exp * 1000;
-      assert.ok(late >= 0 && late < 2000, `${late} ms late`);
+      assert.ok(late > -200 && late < 2000, `${late} ms late`);
       assert.deepEqual(await user.log.happened('close'), { code: 4401, reason: 'token expired' });
       // It tries again with what it has, and is refused.
       await user.log.happened('error');
