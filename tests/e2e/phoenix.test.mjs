@@ -312,7 +312,7 @@ describe('phoenix 1.8 and its fallback', { concurrency: true }, () => {
 
   it('phoenix 1.8: where WebSockets get through it stays with them', async (t) => {
     const { A, ada } = cast();
-    const user = await openPhoenix(t, suite.gateway, { token: A, longPollFallbackMs: 300 });
+    const user = await openPhoenix(t, suite.gateway, { token: A, longPollFallbackMs: 3000 });
     await user.join(`user:${ada}`);
     await until(() => user.socket.primaryPassedHealthCheck, 'the ping is answered');
     assert.notEqual(user.socket.transport, user.phoenix.LongPoll);
