@@ -36,7 +36,7 @@ struct visit {
 
     struct rg_timer timer; /* while it waits */
     struct rg_phx_longpoll *side;
-    struct rg_late late; /* behind the end of its socket */
+    struct rg_late late; /* when its socket has ended */
     struct rg_hub *hub;  /* for that */
 };
 
@@ -187,8 +187,8 @@ static void finish_late(struct rg_late *late)
 }
 
 /*
- * The same where a client ends: whoever ended it still looks at it, and an answer can let the next
- * request of its connection run, which settles the hub.
+ * The same where a client ends: an answer can let the next request of its connection run, and that
+ * must not be in the middle of what ends the client.
  */
 static void reply_late(struct rg_hub *hub, struct visit *visit)
 {
