@@ -98,3 +98,5 @@ size_t rg_push_clients(const struct rg_push *push);
  * rcu.h.
  */
 void rg_push_kill_session(struct rg_push *push, struct rg_str session);
+/* The same for every client of a token whose session has another name than its jti. */
+void rg_push_kill_token(struct rg_push *push, struct rg_str jti);

@@ -936,11 +936,15 @@ static void those_that_wait_count_as_channels(void **state)
 
 #define ACTORS 12
 
-/* What a socket should have. */
+#define MAX_SEEN 64
+
+/* What a socket should have, and whom it has been told of in its own topic, by reference. */
 struct actor {
     struct peer *peer; /* NULL: not connected */
     unsigned who;
     bool is_in[4]; /* "user:u0" to "user:u2", "role:r" */
+    const char *seen[MAX_SEEN];
+    size_t seen_n;
 };
 
 static uint64_t seed;
@@ -993,11 +997,11 @@ static void act(struct actor *a, unsigned number)
                                        a->who, a->who == 0 ? "support" : "r", number)),
                           "2.0.0");
     } else if (what < 5) {
-        tell(a->peer,
-             format("[\"%u\",\"%u\",\"%s\",\"phx_join\",{}]", pick(3), pick(3), topic_name(topic)));
+        put_text(a->peer, format("[\"%u\",\"%u\",\"%s\",\"phx_join\",{}]", pick(3), pick(3),
+                                 topic_name(topic)));
         a->is_in[topic] |= a->who == 0 || topic == a->who;
     } else if (what < 8) {
-        tell(a->peer, format("[null,\"x\",\"%s\",\"phx_leave\",{}]", topic_name(topic)));
+        put_text(a->peer, format("[null,\"x\",\"%s\",\"phx_leave\",{}]", topic_name(topic)));
         a->is_in[topic] = false;
     } else if (what == 8) {
         hang_up(a->peer);
@@ -1010,41 +1014,101 @@ static void act(struct actor *a, unsigned number)
     }
 }
 
-static void who_is_present_is_always_who_has_joined(void **state)
+/* Adds the references in text, of which n bytes count, to what the actor sees, or takes them off.
+ */
+static void see(struct actor *a, const char *text, size_t n, bool is_there)
 {
-    struct actor actors[ACTORS] = {{0}};
+    const char *end = text + n;
 
-    (void)state;
-    for (unsigned step = 0; step < 400; step++) {
-        unsigned number = pick(ACTORS);
-        /* A place for a connection is used once. */
-        if (actors[number].peer == NULL && peers_n == RG_COUNT_OF(peers))
-            continue;
-        act(&actors[number], number);
-        for (unsigned i = 0; i < ACTORS; i++) {
-            if (actors[i].peer != NULL)
-                forget(actors[i].peer);
+    while ((text = memmem(text, (size_t)(end - text), "\"phx_ref\":\"", 11)) != NULL) {
+        const char *ref = ref_in(text);
+        size_t at = 0;
+        while (at < a->seen_n && strcmp(a->seen[at], ref) != 0)
+            at++;
+        assert_true((at < a->seen_n) == !is_there); /* nothing comes or goes twice */
+        if (is_there) {
+            assert_true(a->seen_n < MAX_SEEN);
+            a->seen[a->seen_n++] = ref;
+        } else {
+            a->seen[at] = a->seen[--a->seen_n];
         }
-        turn();
-        check_against(actors);
+        text += 11;
     }
 }
 
-static void it_is_with_diffs_that_wait_as_well(void **state)
+/* What presence in phoenix.js does with what its socket gets. */
+static void read_all(struct actor *a)
+{
+    const char *own = format("[null,null,\"user:u%u\",\"presence_", a->who);
+    const char *text;
+
+    while (*(text = next(a->peer)) != '\0') {
+        const char *rest = text + strlen(own), *leaves = strstr(text, ",\"leaves\":{");
+        if (strncmp(text, own, strlen(own)) != 0)
+            continue;
+        if (*rest == 's') {
+            a->seen_n = 0;
+            see(a, text, strlen(text), true);
+        } else {
+            see(a, text, (size_t)(leaves - text), true);
+            see(a, leaves, strlen(leaves), false);
+        }
+    }
+}
+
+/* Once nothing waits any more: whoever is in the own topic sees exactly who is there. */
+static void check_views(struct actor *actors)
+{
+    for (unsigned i = 0; i < ACTORS; i++) {
+        struct actor *a = &actors[i];
+        struct rg_buf metas = {0};
+        if (a->peer == NULL)
+            continue;
+        read_all(a);
+        if (!a->is_in[a->who])
+            continue;
+        rg_roster_add_metas(push->roster, rg_str_c(topic_name(a->who)), &metas);
+        rg_buf_add_char(&metas, '\0');
+        assert_int_equal(count_in(metas.p, "\"phx_ref\""), a->seen_n);
+        for (size_t k = 0; k < a->seen_n; k++)
+            expect_part(metas.p, a->seen[k]);
+        rg_buf_done(&metas);
+    }
+}
+
+/* Steps of anybody, up to `together` of them before the loops turn. */
+static void play(unsigned steps, unsigned together)
 {
     struct actor actors[ACTORS] = {{0}};
 
-    (void)state;
-    for (unsigned step = 0; step < 400; step++) {
-        unsigned number = pick(ACTORS);
-        if (actors[number].peer == NULL && peers_n == RG_COUNT_OF(peers))
-            continue;
-        act(&actors[number], number);
+    push->settings.channels.idle_ms = UINT32_MAX;
+    push->settings.channels.expiry_closes = false;
+    for (unsigned step = 0; step < steps; step++) {
+        for (unsigned n = pick(together); n != UINT32_MAX; n--) {
+            unsigned number = pick(ACTORS);
+            /* A place for a connection is used once. */
+            if (actors[number].peer != NULL || peers_n < RG_COUNT_OF(peers))
+                act(&actors[number], number);
+        }
         turn();
-        if (pick(3) == 0)
-            pass(pick(150));
         check_against(actors);
+        if (pick(4) == 0) {
+            pass_interval();
+            check_views(actors);
+        }
     }
+}
+
+static void who_is_present_is_always_who_has_joined(void **state)
+{
+    (void)state;
+    play(500, 1);
+}
+
+static void it_is_so_when_much_happens_at_once(void **state)
+{
+    (void)state;
+    play(200, 6);
 }
 
 int main(void)
@@ -1095,7 +1159,10 @@ int main(void)
         ASKING_TEST(a_socket_may_end_while_its_joins_wait),
         ASKING_TEST(those_that_wait_count_as_channels),
         SOCKET_TEST(who_is_present_is_always_who_has_joined),
-        cmocka_unit_test_setup_teardown(it_is_with_diffs_that_wait_as_well, begin_with_interval,
+        SOCKET_TEST(it_is_so_when_much_happens_at_once),
+        cmocka_unit_test_setup_teardown(who_is_present_is_always_who_has_joined,
+                                        begin_with_interval, end_sockets),
+        cmocka_unit_test_setup_teardown(it_is_so_when_much_happens_at_once, begin_with_interval,
                                         end_sockets),
     };
 
