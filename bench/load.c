@@ -43,6 +43,8 @@ static const char usage[] =
     "  --bare              the server is rg-bare-fanout\n"
     "  --subscriptions J   JSON list; {n} is the number of the client, seven digits\n"
     "  --token JWT         of every client\n"
+    "  --channels SECRET   WebSockets of Phoenix Channels, each with a user, a token signed with\n"
+    "                      SECRET, and the user's channel joined\n"
     "  --workers N         processes (2)\n"
     "  --addresses N       source addresses from 127.0.0.2 on (as many as are needed)\n"
     "  --window N          connections in the making per process (128)\n"
@@ -59,6 +61,7 @@ static const struct option options[] = {{"clients", required_argument, NULL, 'n'
                                         {"bare", no_argument, NULL, 'b'},
                                         {"subscriptions", required_argument, NULL, 's'},
                                         {"token", required_argument, NULL, 'j'},
+                                        {"channels", required_argument, NULL, 'c'},
                                         {"workers", required_argument, NULL, 'w'},
                                         {"addresses", required_argument, NULL, 'a'},
                                         {"window", required_argument, NULL, 'o'},
@@ -135,6 +138,10 @@ static void parse_value(struct parent *parent, int option, const char *value)
     case 'j':
         plan->token = value;
         break;
+    case 'c':
+        plan->secret = value;
+        plan->kind = RG_LOAD_WS;
+        break;
     case 'w':
         plan->workers = (unsigned)rg_args_u64("--workers", value, MAX_WORKERS);
         break;
@@ -164,6 +171,8 @@ static void check(const struct parent *parent)
         rg_args_fail("--h2 is for SSE clients of a gateway that stay");
     if (plan->is_bare && (plan->is_tls || plan->is_passing || plan->is_deflated))
         rg_args_fail("--bare has neither --tls nor --passing nor --deflate");
+    if (plan->secret != NULL && (parent->is_h2 || plan->is_bare || plan->is_deflated))
+        rg_args_fail("--channels has neither --h2 nor --bare nor --deflate");
     if (plan->is_resuming && !plan->is_tls)
         rg_args_fail("--resume needs --tls");
     if (plan->is_deflated && plan->kind == RG_LOAD_SSE)

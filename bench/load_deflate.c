@@ -100,7 +100,7 @@ static int take_message(struct rg_load_frames *frames, struct rg_load_inflater *
         return count_event(inflater, message, is_compressed);
     if (is_compressed && inflate_message(inflater, message, &message) < 0)
         return RG_EINVAL;
-    frames->is_subscribed = rg_load_tail_is_subscribed(&tail, message.p, message.n);
+    frames->is_subscribed = rg_load_tail_has(&tail, RG_LOAD_SUBSCRIBED, message.p, message.n);
     return 0;
 }
 

@@ -35,7 +35,7 @@ static int on_data(nghttp2_session *session, uint8_t flags, int32_t id, const ui
     (void)flags;
     if (stream->is_subscribed) {
         rg_load_tally_scan(h2->tally, &stream->tail, p, n);
-    } else if (rg_load_tail_is_subscribed(&stream->tail, p, n)) {
+    } else if (rg_load_tail_has(&stream->tail, RG_LOAD_SUBSCRIBED, p, n)) {
         stream->is_subscribed = true;
         h2->waiting--;
         atomic_fetch_add(&h2->tally->ready, 1);

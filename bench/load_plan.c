@@ -1,6 +1,11 @@
 #include "bench/load_plan.h"
 
+#include <openssl/hmac.h>
+#include <stdio.h>
 #include <string.h>
+
+#include "base/alloc.h"
+#include "base/base64.h"
 
 static void add_encoded(struct rg_buf *out, char c)
 {
@@ -25,9 +30,48 @@ static void add_subscriptions(struct rg_buf *out, const char *json, unsigned num
     }
 }
 
+/* HS256 (RFC 7515), valid for as long as any benchmark. */
+static void add_token(const struct rg_load_plan *plan, unsigned number, struct rg_buf *out)
+{
+    static const char head[] = "{\"alg\":\"HS256\",\"typ\":\"JWT\"}";
+    RG_CLEANUP(rg_buf_done) struct rg_buf claims = {0};
+    unsigned char mac[32];
+    unsigned mac_n = sizeof(mac);
+    size_t start = out->n;
+
+    rg_buf_addf(&claims,
+                "{\"username\":\"%07u\",\"role\":[\"customer\"],\"jti\":\"j%07u\","
+                "\"exp\":4000000000}",
+                number, number);
+    rg_base64url_add(out, head, sizeof(head) - 1);
+    rg_buf_add_char(out, '.');
+    rg_base64url_add(out, claims.p, claims.n);
+    HMAC(EVP_sha256(), plan->secret, (int)strlen(plan->secret),
+         (const unsigned char *)out->p + start, out->n - start, mac, &mac_n);
+    rg_buf_add_char(out, '.');
+    rg_base64url_add(out, mac, mac_n);
+}
+
+void rg_load_plan_join(unsigned number, struct rg_buf *out)
+{
+    char text[64];
+    int n = snprintf(text, sizeof(text), "[\"1\",\"1\",\"user:%07u\",\"phx_join\",{}]", number);
+
+    /* A mask of zeros is a mask (RFC 6455 5.3), and leaves the text as it is. */
+    rg_buf_add_char(out, (char)0x81);
+    rg_buf_add_char(out, (char)(0x80 | n));
+    rg_buf_add(out, "\0\0\0\0", 4);
+    rg_buf_add(out, text, (size_t)n);
+}
+
 void rg_load_plan_path(const struct rg_load_plan *plan, bool is_ws, unsigned number,
                        struct rg_buf *out)
 {
+    if (plan->secret != NULL) {
+        rg_buf_add_c(out, "/socket/websocket?vsn=2.0.0&token=");
+        add_token(plan, number, out);
+        return;
+    }
     rg_buf_addf(out, "/_rig/v1/connection/%s?subscriptions=", is_ws ? "ws" : "sse");
     add_subscriptions(out, plan->subscriptions, number);
     if (plan->token != NULL)

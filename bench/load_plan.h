@@ -24,6 +24,7 @@ struct rg_load_plan {
     bool is_resuming;          /* every connection but a worker's first resumes a session */
     bool is_deflated;          /* WebSockets ask for permessage-deflate */
     bool is_passing;           /* a client leaves as soon as it is subscribed */
+    const char *secret;        /* channels: a token for each user is signed with it; NULL: events */
     const char *token;         /* of each client's request; NULL: none */
     const char *subscriptions; /* JSON; {n} stands for the client's number, seven digits */
     unsigned clients;          /* of all workers */
@@ -36,6 +37,13 @@ struct rg_load_plan {
 /* Appends path and query of client number's request. */
 void rg_load_plan_path(const struct rg_load_plan *plan, bool is_ws, unsigned number,
                        struct rg_buf *out);
+
+/*
+ * Channels: appends the frame with which client number joins its own channel, and what the last
+ * message that this brings contains.
+ */
+void rg_load_plan_join(unsigned number, struct rg_buf *out);
+#define RG_LOAD_JOINED "presence_diff"
 
 /* Appends the first bytes that client number sends on a connection of its own. */
 void rg_load_plan_request(const struct rg_load_plan *plan, bool is_ws, unsigned number,

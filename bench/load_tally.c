@@ -4,11 +4,10 @@
 
 #include "base/clock.h"
 
-#define SUBSCRIBED   "rig.subscriptions_set"
-#define SUBSCRIBED_N (sizeof(SUBSCRIBED) - 1)
-#define TAIL_SIZE    (RG_STAMP_SIZE - 1)
+#define TAIL_SIZE (RG_STAMP_SIZE - 1)
 
-_Static_assert(SUBSCRIBED_N <= RG_STAMP_SIZE, "a tail holds what is missing of either");
+_Static_assert(sizeof(RG_LOAD_SUBSCRIBED) - 1 <= RG_STAMP_SIZE,
+               "a tail holds what is missing of either");
 
 /* The tail and as much of what follows as can complete it. */
 struct seam {
@@ -77,14 +76,14 @@ void rg_load_tally_scan(struct rg_load_tally *tally, struct rg_load_tail *tail, 
         atomic_fetch_add_explicit(&tally->events, found, memory_order_release);
 }
 
-bool rg_load_tail_is_subscribed(struct rg_load_tail *tail, const char *p, size_t n)
+bool rg_load_tail_has(struct rg_load_tail *tail, const char *mark, const char *p, size_t n)
 {
+    size_t mark_n = strlen(mark);
     struct seam seam;
     bool is_found;
 
     join(&seam, tail, p, n);
-    is_found = memmem(seam.p, seam.n, SUBSCRIBED, SUBSCRIBED_N) != NULL ||
-               memmem(p, n, SUBSCRIBED, SUBSCRIBED_N) != NULL;
+    is_found = memmem(seam.p, seam.n, mark, mark_n) != NULL || memmem(p, n, mark, mark_n) != NULL;
     if (n < TAIL_SIZE)
         keep(tail, seam.p, seam.n);
     else

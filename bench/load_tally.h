@@ -47,5 +47,8 @@ void rg_load_tally_scan(struct rg_load_tally *tally, struct rg_load_tail *tail, 
 /* Counts one event. */
 void rg_load_tally_event(struct rg_load_tally *tally, uint64_t sent_ns);
 
-/* True if a flow, with its next bytes, has told the client that it is subscribed. */
-bool rg_load_tail_is_subscribed(struct rg_load_tail *tail, const char *p, size_t n);
+/* What a client is told when it is subscribed. */
+#define RG_LOAD_SUBSCRIBED "rig.subscriptions_set"
+
+/* True if a flow, with its next bytes, contains mark, which is no longer than a stamp. */
+bool rg_load_tail_has(struct rg_load_tail *tail, const char *mark, const char *p, size_t n);

@@ -21,6 +21,7 @@ enum state {
     UNUSED,
     CONNECTING,
     ASKED,
+    JOINING, /* channels: connected, but not subscribed yet */
     READY,
     ENDED
 };
@@ -215,11 +216,29 @@ static void become_ready(struct worker *w, struct conn *conn)
     }
 }
 
+/* The answer to the upgrade is one segment, and nothing follows it before the join. */
+static void join_channel(struct worker *w, struct conn *conn, size_t n)
+{
+    RG_CLEANUP(rg_buf_done) struct rg_buf frame = {0};
+
+    if (conn->state == JOINING) {
+        if (rg_load_tail_has(&conn->tail, RG_LOAD_JOINED, w->block, n))
+            become_ready(w, conn);
+        return;
+    }
+    conn->state = JOINING;
+    rg_load_plan_join(number_of(w, conn), &frame);
+    if (rg_load_socket_write(&conn->socket, frame.p, frame.n) != (long)frame.n)
+        end_conn(w, conn);
+}
+
 static void take_http1(struct worker *w, struct conn *conn, size_t n)
 {
     if (conn->state == READY)
         rg_load_tally_scan(w->tally, &conn->tail, w->block, n);
-    else if (w->plan->is_bare || rg_load_tail_is_subscribed(&conn->tail, w->block, n))
+    else if (w->plan->secret != NULL)
+        join_channel(w, conn, n);
+    else if (w->plan->is_bare || rg_load_tail_has(&conn->tail, RG_LOAD_SUBSCRIBED, w->block, n))
         become_ready(w, conn);
 }
 
@@ -254,7 +273,7 @@ static int take_bytes(struct worker *w, struct conn *conn, size_t n)
 
 static bool is_open(const struct conn *conn)
 {
-    return conn->state == ASKED || conn->state == READY;
+    return conn->state == ASKED || conn->state == JOINING || conn->state == READY;
 }
 
 /* What OpenSSL has taken from the socket is not seen by epoll any more: read all of it. */

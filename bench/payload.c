@@ -45,12 +45,20 @@ void rg_payload_init(struct rg_payload *payload, const char *type, size_t size)
     struct rg_buf *json = &payload->json;
 
     *payload = (struct rg_payload){0};
-    rg_buf_addf(json, "{\"specversion\":\"0.2\",\"type\":\"%s\",\"source\":\"/bench/orders\",",
-                type);
+    if (type != NULL) {
+        rg_buf_addf(json, "{\"specversion\":\"0.2\",\"type\":\"%s\",\"source\":\"/bench/orders\",",
+                    type);
+    } else {
+        rg_buf_add_char(json, '{');
+        payload->to_at = add_digits(json, "username", RG_PAYLOAD_TO_DIGITS);
+        rg_buf_add_c(json, ",\"type\":\"order.left\",");
+    }
     payload->id_at = add_digits(json, "id", ID_DIGITS);
     rg_buf_add_c(json, ",\"time\":\"2024-05-06T07:08:09.123Z\",\"data\":{");
-    payload->to_at = add_digits(json, "to", RG_PAYLOAD_TO_DIGITS);
-    rg_buf_add_char(json, ',');
+    if (type != NULL) {
+        payload->to_at = add_digits(json, "to", RG_PAYLOAD_TO_DIGITS);
+        rg_buf_add_char(json, ',');
+    }
     payload->stamp_at = add_digits(json, "ts", RG_STAMP_DIGITS);
     rg_buf_add_c(
         json, ",\"total\":129.5,\"paid\":true,\"items\":[{\"sku\":\"a-17\",\"n\":2}],\"note\":\"");

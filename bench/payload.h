@@ -21,7 +21,9 @@ struct rg_payload {
     size_t id_at, to_at, stamp_at;
 };
 
-/* type: the event type, without characters that JSON escapes. size: at least RG_PAYLOAD_MIN_SIZE.
+/*
+ * type: the event type, without characters that JSON escapes; NULL: no CloudEvent but a message
+ * with the addressee as its username. size: at least RG_PAYLOAD_MIN_SIZE.
  */
 void rg_payload_init(struct rg_payload *payload, const char *type, size_t size);
 void rg_payload_done(struct rg_payload *payload);

@@ -25,6 +25,7 @@ static const char usage[] =
     "  --size BYTES        of each (300)\n"
     "  --rate N            a second; 0: as fast as possible (0)\n"
     "  --type TYPE         event type (bench.all)\n"
+    "  --addressed         no CloudEvents but messages to users\n"
     "  --to-count N        addressees, taken in mixed order (1)\n"
     "  --key KEY           Kafka key: none, to or id (none)\n"
     "  --create N          create the topic with N partitions\n"
@@ -32,27 +33,22 @@ static const char usage[] =
     "  --path PATH         of HTTP requests (/_rig/v1/events)\n"
     "  --pipeline N        HTTP requests without their answer (1)\n";
 
-static const struct option options[] = {{"brokers", required_argument, NULL, 'b'},
-                                        {"topic", required_argument, NULL, 't'},
-                                        {"http", required_argument, NULL, 'h'},
-                                        {"udp", required_argument, NULL, 'u'},
-                                        {"count", required_argument, NULL, 'n'},
-                                        {"size", required_argument, NULL, 's'},
-                                        {"rate", required_argument, NULL, 'r'},
-                                        {"type", required_argument, NULL, 'y'},
-                                        {"to-count", required_argument, NULL, 'o'},
-                                        {"key", required_argument, NULL, 'k'},
-                                        {"create", required_argument, NULL, 'c'},
-                                        {"properties", required_argument, NULL, 'p'},
-                                        {"path", required_argument, NULL, 'a'},
-                                        {"pipeline", required_argument, NULL, 'i'},
-                                        {0}};
+static const struct option options[] = {
+    {"brokers", required_argument, NULL, 'b'},    {"topic", required_argument, NULL, 't'},
+    {"http", required_argument, NULL, 'h'},       {"udp", required_argument, NULL, 'u'},
+    {"count", required_argument, NULL, 'n'},      {"size", required_argument, NULL, 's'},
+    {"rate", required_argument, NULL, 'r'},       {"type", required_argument, NULL, 'y'},
+    {"addressed", no_argument, NULL, 'd'},        {"to-count", required_argument, NULL, 'o'},
+    {"key", required_argument, NULL, 'k'},        {"create", required_argument, NULL, 'c'},
+    {"properties", required_argument, NULL, 'p'}, {"path", required_argument, NULL, 'a'},
+    {"pipeline", required_argument, NULL, 'i'},   {0}};
 
 struct job {
     const char *brokers, *topic, *http, *udp, *type, *key, *properties, *path;
     uint64_t count, size, rate, to_count;
     unsigned pipeline;
     int partitions;
+    bool is_addressed;
 };
 
 /* The options that name something. */
@@ -105,6 +101,9 @@ static void parse_number(struct job *job, int option, const char *value)
         break;
     case 'c':
         job->partitions = (int)rg_args_u64("--create", value, 1000);
+        break;
+    case 'd':
+        job->is_addressed = true;
         break;
     case 'i':
         job->pipeline = (unsigned)rg_args_u64("--pipeline", value, 1024);
@@ -174,7 +173,7 @@ static void send_all(const struct job *job, struct rg_sink *sink)
     uint64_t start_ns = rg_clock_mono_ns();
     struct rg_payload payload;
 
-    rg_payload_init(&payload, job->type, job->size);
+    rg_payload_init(&payload, job->is_addressed ? NULL : job->type, job->size);
     for (uint64_t i = 0; i < job->count; i++) {
         if (job->rate > 0)
             sleep_until(start_ns + i * 1000000000u / job->rate);

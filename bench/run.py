@@ -22,6 +22,7 @@ sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 sys.dont_write_bytecode = True
 
 import carriers  # noqa: E402
+import channels  # noqa: E402
 import connect  # noqa: E402
 import document  # noqa: E402
 import figures  # noqa: E402
@@ -29,7 +30,7 @@ import hotspots  # noqa: E402
 import machine  # noqa: E402
 from programs import TOP, Failure, Kafka, Unavailable  # noqa: E402
 
-FIGURES = {**figures.FIGURES, **connect.FIGURES, **carriers.FIGURES}
+FIGURES = {**figures.FIGURES, **connect.FIGURES, **carriers.FIGURES, **channels.FIGURES}
 
 
 class Context:

@@ -12,6 +12,7 @@
 
 #define MAX_SUBSCRIPTIONS_BODY ((size_t)4 * 1024 * 1024)
 #define MAX_TICKET_BODY        1024 /* is not looked at */
+#define MAX_IGNORED_BODY       65536
 
 void rg_api_not_found(void *arg, struct rg_exchange *exchange)
 {
@@ -39,12 +40,28 @@ static size_t longpoll_body(const struct rg_push *push)
     return 100 * push->settings.channels.max_message_bytes;
 }
 
-void rg_api_routes(struct rg_hub *hub, struct rg_publish_endpoint *endpoint,
-                   struct rg_route rows[RG_API_ROUTES])
+/* None where channels are off: the catch-all answers then. */
+static size_t channel_routes(struct rg_hub *hub, struct rg_route *rows)
+{
+    const struct rg_push *push = hub->push;
+    size_t n = 0;
+
+    if (!push->settings.channels.is_on)
+        return 0;
+    rows[n++] = (struct rg_route){RG_METHODS_ALL, "/socket/websocket", rg_phx_ws_handle, hub,
+                                  MAX_IGNORED_BODY};
+    rows[n++] = (struct rg_route){RG_METHODS_ALL, "/socket/longpoll", rg_phx_longpoll_handle, hub,
+                                  longpoll_body(push)};
+    rows[n++] =
+        (struct rg_route){RG_METHODS_ALL, "/socket/sse", rg_phx_sse_handle, hub, MAX_IGNORED_BODY};
+    return n;
+}
+
+size_t rg_api_routes(struct rg_hub *hub, struct rg_publish_endpoint *endpoint,
+                     struct rg_route rows[RG_API_ROUTES])
 {
     const unsigned get = RG_METHOD_BIT(RG_GET);
     const unsigned post = RG_METHOD_BIT(RG_POST);
-    const size_t no_body = 65536; /* is not looked at */
     const unsigned options = RG_METHOD_BIT(RG_OPTIONS);
     struct rg_push *push = hub->push;
     size_t n = 0;
@@ -61,12 +78,9 @@ void rg_api_routes(struct rg_hub *hub, struct rg_publish_endpoint *endpoint,
     rows[n++] = (struct rg_route){RG_METHOD_BIT(RG_PUT) | options,
                                   "/_rig/v1/connection/:transport/:token/subscriptions", subscribe,
                                   hub, MAX_SUBSCRIPTIONS_BODY};
-    rows[n++] =
-        (struct rg_route){RG_METHODS_ALL, "/socket/websocket", rg_phx_ws_handle, hub, no_body};
-    rows[n++] = (struct rg_route){RG_METHODS_ALL, "/socket/longpoll", rg_phx_longpoll_handle, hub,
-                                  longpoll_body(push)};
-    rows[n++] = (struct rg_route){RG_METHODS_ALL, "/socket/sse", rg_phx_sse_handle, hub, no_body};
+    n += channel_routes(hub, rows + n);
     rows[n++] = (struct rg_route){RG_METHODS_ALL, "*", rg_api_not_found, push,
                                   push->settings.max_event_bytes};
-    rg_assert(n == RG_API_ROUTES);
+    rg_assert(n <= RG_API_ROUTES);
+    return n;
 }

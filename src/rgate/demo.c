@@ -34,7 +34,7 @@ struct rg_demo {
     struct rg_demo_users users;
     const struct rg_extractors *extractors;
     struct rg_producer *producer;
-    struct rg_static_page page;
+    struct rg_static_page page, phoenix;
     unsigned client_port, internal_port;
 
     pthread_t thread;
@@ -145,6 +145,7 @@ struct rg_demo *rg_demo_start(const struct rg_kafka_settings *settings,
     demo->settings = settings;
     demo->extractors = extractors;
     demo->page = rg_page_dev();
+    demo->phoenix = rg_page_phoenix();
     demo->producer = rg_producer_start(settings, why);
     if (demo->producer == NULL) {
         rg_free(demo);
@@ -247,7 +248,7 @@ static void info(void *arg, struct rg_exchange *exchange)
     rg_buf_add_c(&body, "},\"private_type\":\"" RG_DEMO_PRIVATE_TYPE "\",\"users\":[");
     for (size_t i = 0; i < rg_demo_user_names_n; i++)
         rg_buf_addf(&body, "%s\"%s\"", i > 0 ? "," : "", rg_demo_user_names[i]);
-    rg_buf_add_c(&body, "]}");
+    rg_buf_add_c(&body, "],\"agent\":\"" RG_DEMO_AGENT "\"}");
     rg_demo_answer(exchange, 200, rg_buf_str(&body));
     rg_buf_done(&body);
 }
@@ -355,5 +356,7 @@ void rg_demo_routes(struct rg_demo_endpoint *endpoint, struct rg_route rows[RG_D
     rows[1] = (struct rg_route){RG_METHOD_BIT(RG_GET), "/_dev/info", info, endpoint, 0};
     rows[2] =
         (struct rg_route){RG_METHOD_BIT(RG_POST), "/_dev/publish", publish, endpoint, MAX_PUBLISH};
-    rg_demo_user_routes(&endpoint->demo->users, rows + 3);
+    rows[3] = (struct rg_route){RG_METHOD_BIT(RG_GET), "/_dev/phoenix.js", rg_static_handle,
+                                &endpoint->demo->phoenix, 0};
+    rg_demo_user_routes(&endpoint->demo->users, rows + 4);
 }

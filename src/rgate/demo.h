@@ -17,7 +17,7 @@ struct rg_demo;
 /* What the demo events' fields are called, as a value for EXTRACTORS. */
 extern const char rg_demo_extractors[];
 
-#define RG_DEMO_ROUTES (3 + RG_DEMO_USER_ROUTES)
+#define RG_DEMO_ROUTES (4 + RG_DEMO_USER_ROUTES)
 
 /* is_talking: produce demo events, about two a second. settings is borrowed. NULL with why. */
 struct rg_demo *rg_demo_start(const struct rg_kafka_settings *settings,
@@ -36,5 +36,5 @@ struct rg_demo_endpoint *rg_demo_endpoint_new(struct rg_demo *demo);
 void rg_demo_endpoint_attach(struct rg_demo_endpoint *endpoint, struct rg_reactor *reactor,
                              struct rg_http_server *server);
 
-/* Fills rows with "/", "/_dev/info", "/_dev/publish" and those of the users. */
+/* Fills rows with "/", "/_dev/info", "/_dev/publish", "/_dev/phoenix.js" and those of the users. */
 void rg_demo_routes(struct rg_demo_endpoint *endpoint, struct rg_route rows[RG_DEMO_ROUTES]);

@@ -50,7 +50,21 @@ static bool is_user(const char *name)
         if (strcmp(rg_demo_user_names[i], name) == 0)
             return true;
     }
-    return false;
+    return strcmp(name, RG_DEMO_AGENT) == 0;
+}
+
+/*
+ * What channels want to know: the name, a role, and, so that the page can show who is there and
+ * throw sessions out, the right to use the API of sessions.
+ */
+static void add_channel_claims(struct rg_buf *claims, const char *user)
+{
+    bool is_agent = strcmp(user, RG_DEMO_AGENT) == 0;
+
+    rg_buf_addf(claims,
+                ",\"username\":\"%s\",\"role\":[\"%s\"],\"scopes\":{\"rg\":{\"actions\":"
+                "[\"getSessions\",\"getSessionConnections\",\"deleteConnection\"]}}",
+                user, is_agent ? "support" : "customer");
 }
 
 static int64_t read_lifetime(struct rg_json body)
@@ -87,13 +101,14 @@ static void login(void *arg, struct rg_exchange *exchange)
         return;
     read_text(body, RG_STR("user"), &user);
     if (!is_user(user.p)) {
-        rg_demo_answer_error(exchange, 400, "\"user\" must be ada or bob");
+        rg_demo_answer_error(exchange, 400, "\"user\" must be ada, bob or " RG_DEMO_AGENT);
         return;
     }
     int64_t exp = (int64_t)time(NULL) + read_lifetime(body);
     pick_session(body, &session);
     rg_buf_addf(&claims, "{\"sub\":\"%s\",\"exp\":%" PRId64 ",\"jti\":", user.p, exp);
     rg_json_add_string(&claims, rg_buf_str(&session));
+    add_channel_claims(&claims, user.p);
     rg_buf_add_char(&claims, '}');
     if (rg_jwt_mint(users->alg, users->secret, rg_buf_str(&claims), &token, &why) < 0) {
         rg_demo_answer_error(exchange, 501, why.text);

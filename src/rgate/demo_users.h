@@ -1,5 +1,7 @@
 /*
- * demo_users.h - the two users of the development page: logging in, and being thrown out.
+ * demo_users.h - the users of the development page: logging in, and being thrown out. Two are
+ * customers, with events and a channel of their own; one is of their support and may join every
+ * channel.
  *
  * Real tokens under the gateway's own key, and the real session blacklist; only the passwords are
  * missing.
@@ -22,7 +24,10 @@ struct rg_demo_users {
     struct rg_blacklist *blacklist; /* borrowed */
 };
 
-/* The names, and how many there are. */
+/* The user of the support. */
+#define RG_DEMO_AGENT "sam"
+
+/* The names of the customers, and how many there are. */
 extern const char *const rg_demo_user_names[];
 extern const size_t rg_demo_user_names_n;
 

@@ -10,3 +10,6 @@
 /* The page that `rgate dev` shows at "/", and the one of `rgate serve`. */
 struct rg_static_page rg_page_dev(void);
 struct rg_static_page rg_page_welcome(void);
+
+/* The library of Phoenix Channels for the first of them; empty if the build could not get it. */
+struct rg_static_page rg_page_phoenix(void);

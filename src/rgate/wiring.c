@@ -348,8 +348,7 @@ static size_t client_routes(struct shard *shard)
     }
     rows[n++] = (struct rg_route){RG_METHOD_BIT(RG_GET), "/_rig/health", rg_health_handle,
                                   &gateway->health, 0};
-    rg_api_routes(shard->hub, &shard->publish, rows + n);
-    return n + RG_API_ROUTES;
+    return n + rg_api_routes(shard->hub, &shard->publish, rows + n);
 }
 
 /* NULL where HTTPS is off. */
