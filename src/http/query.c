@@ -112,3 +112,32 @@ int rg_query_get(struct rg_str query, struct rg_str name, struct rg_buf *scratch
     *ret = rg_str_n(scratch->p + base, value_n);
     return 1;
 }
+
+int rg_query_next(struct rg_str *rest, struct rg_buf *scratch, struct rg_str *ret_name,
+                  struct rg_str *ret_value)
+{
+    size_t base = scratch->n;
+
+    while (rest->p != NULL) {
+        size_t room = rest->n + 1; /* one more gives an empty name or value an address */
+        struct rg_str value = rg_str_split(rest, '&');
+        struct rg_str name = rg_str_split(&value, '=');
+
+        if (name.n == 0 && value.p == NULL)
+            continue;
+        rg_buf_reserve(scratch, room);
+        if (rg_percent_decode(name, true, scratch) < 0)
+            return RG_ESYNTAX;
+        size_t value_at = scratch->n;
+        if (rg_percent_decode(value, true, scratch) < 0) {
+            scratch->n = base;
+            return RG_ESYNTAX;
+        }
+        *ret_name = rg_str_n(scratch->p + base, value_at - base);
+        *ret_value = (struct rg_str){NULL, 0};
+        if (value.p != NULL)
+            *ret_value = rg_str_n(scratch->p + value_at, scratch->n - value_at);
+        return 1;
+    }
+    return 0;
+}

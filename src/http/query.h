@@ -22,6 +22,20 @@ int rg_query_get(struct rg_str query, struct rg_str name, struct rg_buf *scratch
                  struct rg_str *ret);
 
 /*
+ * Takes the next parameter off *rest, which starts as the query, and decodes it into *scratch
+ * (appended). Returns 1 with the name and the value, whose p is NULL where there is no '='; 0 at
+ * the end, with *rest.p NULL; RG_ESYNTAX for a part that is malformed as above, which has been
+ * taken off as well. Empty parts ("&&") are skipped; the order is that of the query, and names may
+ * repeat.
+ *
+ * All parameters together need at most query.n + 1 bytes of room in scratch, which the first call
+ * makes: slices stay valid until something else is appended. Nothing bounds the number of
+ * parameters but the length of the query; whoever keeps them has a limit of its own.
+ */
+int rg_query_next(struct rg_str *rest, struct rg_buf *scratch, struct rg_str *ret_name,
+                  struct rg_str *ret_value);
+
+/*
  * Appends s, percent-decoded; '+' becomes a space if is_form. RG_ESYNTAX as above, with nothing
  * appended.
  */

@@ -10,6 +10,7 @@
 
 #include "auth/policy.h"
 #include "base/alloc.h"
+#include "event/projection.h"
 #include "http/client.h"
 #include "rgate/cmd.h"
 #include "rgate/https.h"
@@ -827,6 +828,17 @@ static bool is_algorithm(const char *alg)
     return false;
 }
 
+/* What does not begin with / is the name of a claim. */
+static void check_claim(const char *name, const char *field, struct rg_problems *problems)
+{
+    struct rg_projection *projection = rg_projection_new();
+
+    if (field[0] == '/' && rg_projection_add(projection, rg_str_c(field)) < 0)
+        rg_problem_add(problems, name, field,
+                       "is not a JSON pointer: ~ must be followed by 0 or 1");
+    rg_projection_free(&projection);
+}
+
 static void load_tokens(struct rg_config *config, struct rg_problems *problems)
 {
     struct rg_why why = {0};
@@ -834,6 +846,8 @@ static void load_tokens(struct rg_config *config, struct rg_problems *problems)
     if (config->jwt_session_field[0] != '/')
         rg_problem_add(problems, "JWT_SESSION_FIELD", config->jwt_session_field,
                        "must be a JSON pointer, which begins with /");
+    check_claim("JWT_USER_FIELD", config->jwt_user_field, problems);
+    check_claim("JWT_ROLES_FIELD", config->jwt_roles_field, problems);
     if (!is_algorithm(config->jwt_alg))
         rg_problem_add(problems, "JWT_ALG", config->jwt_alg, "must be one of %s",
                        rg_verifier_algorithms);

@@ -50,6 +50,33 @@ static void check_query(struct rg_str query, struct rg_str name)
     rg_buf_done(&longer);
 }
 
+/* One after the other they are what rg_query_get() finds, and need no more room. */
+static void check_parameters(struct rg_str query, struct rg_str name)
+{
+    struct rg_buf scratch = {0}, other = {0};
+    struct rg_str rest = query, key, value, last = {NULL, 0}, wanted = {NULL, 0};
+    bool is_malformed = false;
+    int result;
+
+    const char *room = rg_buf_reserve(&scratch, query.n + 1);
+    while ((result = rg_query_next(&rest, &scratch, &key, &value)) != 0) {
+        rg_assert(result == 1 || result == RG_ESYNTAX);
+        is_malformed |= result < 0;
+        if (result == 1 && rg_str_eq(key, name))
+            last = value;
+    }
+    rg_assert(rest.p == NULL && scratch.p == room && scratch.n <= query.n);
+    result = rg_query_get(query, name, &other, &wanted);
+    /* A part without a name is no parameter to one of the two. */
+    if (name.n > 0) {
+        rg_assert((result < 0) == is_malformed);
+        rg_assert(result < 0 || (result == 1) == (last.p != NULL));
+        rg_assert(result < 1 || rg_str_eq(last, wanted));
+    }
+    rg_buf_done(&scratch);
+    rg_buf_done(&other);
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *input, size_t n)
 {
     struct rg_str rest = rg_str_n((const char *)input, n);
@@ -58,5 +85,6 @@ int LLVMFuzzerTestOneInput(const uint8_t *input, size_t n)
     check_round_trip(name);
     check_round_trip(rest);
     check_query(rest, name);
+    check_parameters(rest, name);
     return 0;
 }

@@ -152,6 +152,69 @@ static void encoded_text_decodes_to_itself(void **state)
     rg_buf_done(&decoded);
 }
 
+/* All parameters as "name=value;", a '!' for a malformed part and no '=' where there was none. */
+static void check_next(const char *query, const char *expected)
+{
+    struct rg_buf scratch = {0}, got = {0};
+    struct rg_str rest = rg_str_c(query), name, value;
+    int result;
+
+    while ((result = rg_query_next(&rest, &scratch, &name, &value)) != 0) {
+        if (result < 0) {
+            assert_int_equal(result, RG_ESYNTAX);
+            rg_buf_add_c(&got, "!;");
+            continue;
+        }
+        rg_buf_add_str(&got, name);
+        if (value.p != NULL)
+            rg_buf_add_char(&got, '=');
+        rg_buf_add_str(&got, value);
+        rg_buf_add_char(&got, ';');
+    }
+    assert_null(rest.p);
+    if (!rg_str_eq(rg_buf_str(&got), rg_str_c(expected)))
+        fail_msg("%.*s instead of %s for %s", RG_STR_ARG(rg_buf_str(&got)), expected, query);
+    rg_buf_done(&scratch);
+    rg_buf_done(&got);
+}
+
+static void all_parameters_come_in_the_order_of_the_query(void **state)
+{
+    (void)state;
+    check_next(NULL, "");
+    check_next("", "");
+    check_next("&&", "");
+    check_next("a=1&b=2&a=3", "a=1;b=2;a=3;");
+    check_next("token=x&vsn=2.0.0&", "token=x;vsn=2.0.0;");
+    check_next("users%5B%5D=ada&users[]=b+c%2B", "users[]=ada;users[]=b c+;");
+    check_next("a&=&=b&c=", "a;=;=b;c=;");
+    check_next("a=b=c", "a=b=c;");
+}
+
+static void a_malformed_parameter_does_not_hide_the_others(void **state)
+{
+    (void)state;
+    check_next("a=%&b=1", "!;b=1;");
+    check_next("%zz=1&b=%c3%28&c=3&%ff", "!;!;c=3;!;");
+}
+
+static void parameters_taken_before_stay_where_they_are(void **state)
+{
+    struct rg_buf scratch = {0};
+    struct rg_str rest = RG_STR("one=1&two=%32&%74hree=3&four");
+    struct rg_str names[4], values[4];
+
+    (void)state;
+    for (size_t i = 0; i < 4; i++)
+        assert_int_equal(rg_query_next(&rest, &scratch, &names[i], &values[i]), 1);
+    assert_true(rg_str_eq(names[0], RG_STR("one")) && rg_str_eq(values[0], RG_STR("1")));
+    assert_true(rg_str_eq(names[1], RG_STR("two")) && rg_str_eq(values[1], RG_STR("2")));
+    assert_true(rg_str_eq(names[2], RG_STR("three")) && rg_str_eq(values[2], RG_STR("3")));
+    assert_true(rg_str_eq(names[3], RG_STR("four")) && values[3].p == NULL);
+    assert_ptr_equal(names[0].p, scratch.p);
+    rg_buf_done(&scratch);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -164,6 +227,9 @@ int main(void)
         cmocka_unit_test(a_nul_byte_is_decoded_as_such),
         cmocka_unit_test(only_unreserved_characters_stay_unencoded),
         cmocka_unit_test(encoded_text_decodes_to_itself),
+        cmocka_unit_test(all_parameters_come_in_the_order_of_the_query),
+        cmocka_unit_test(a_malformed_parameter_does_not_hide_the_others),
+        cmocka_unit_test(parameters_taken_before_stay_where_they_are),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -279,6 +279,18 @@ static void keys_and_algorithms_that_do_not_fit_fail(void **state)
     assert_fails_naming(VARIABLES("JWT_SESSION_FIELD", "jti"), VARIABLES("JWT_SESSION_FIELD"));
 }
 
+static void who_a_token_is_of_stands_at_a_pointer_or_a_name(void **state)
+{
+    RG_CLEANUP(rg_config_free) struct rg_config *config =
+        load(VARIABLES("JWT_USER_FIELD", "https://id.example/~name", "JWT_ROLES_FIELD", "/a/b~1c"));
+
+    (void)state;
+    assert_string_equal(config->jwt_user_field, "https://id.example/~name");
+    assert_string_equal(config->jwt_roles_field, "/a/b~1c");
+    assert_fails_naming(VARIABLES("JWT_USER_FIELD", "/a~2"), VARIABLES("JWT_USER_FIELD"));
+    assert_fails_naming(VARIABLES("JWT_ROLES_FIELD", "/~"), VARIABLES("JWT_ROLES_FIELD"));
+}
+
 static void a_secret_may_come_from_a_file(void **state)
 {
     char path[] = "/tmp/test_config_key_XXXXXX";
@@ -499,6 +511,7 @@ int main(void)
         cmocka_unit_test(without_a_key_a_warning_says_that_no_token_is_valid),
         cmocka_unit_test(a_cookie_as_token_warns_without_origins),
         cmocka_unit_test(keys_and_algorithms_that_do_not_fit_fail),
+        cmocka_unit_test(who_a_token_is_of_stands_at_a_pointer_or_a_name),
         cmocka_unit_test(a_secret_may_come_from_a_file),
         cmocka_unit_test(https_is_off_unless_a_certificate_is_named),
         cmocka_unit_test(a_certificate_needs_its_key_and_a_pass_phrase_both),
