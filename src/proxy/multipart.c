@@ -258,23 +258,27 @@ static int read_part(struct rg_part *part, struct rg_why *why)
     return part->name.p != NULL ? 0 : malformed(why, "a part has no disposition");
 }
 
+static int take_part(struct rg_multipart *reader, struct rg_part *ret, struct rg_why *why)
+{
+    const char *end =
+        memmem(reader->rest.p, reader->rest.n, reader->delimiter, reader->delimiter_n);
+
+    if (reader->parts_n++ == RG_MULTIPART_MAX_PARTS)
+        return rg_why_set(why, RG_EFULL, "", "the form has more than %d parts",
+                          RG_MULTIPART_MAX_PARTS);
+    if (end == NULL)
+        return malformed(why, "the form has no end");
+    *ret = (struct rg_part){.whole = rg_str_n(reader->rest.p, (size_t)(end - reader->rest.p))};
+    reader->rest = behind(reader->rest, ret->whole.n + reader->delimiter_n);
+    int err = end_delimiter(reader, why);
+    return err < 0 ? err : read_part(ret, why);
+}
+
 int rg_multipart_next(struct rg_multipart *reader, struct rg_part *ret, struct rg_why *why)
 {
     if (reader->rest.p == NULL)
         return 0;
-    if (reader->parts_n++ == RG_MULTIPART_MAX_PARTS)
-        return rg_why_set(why, RG_EFULL, "", "the form has more than %d parts",
-                          RG_MULTIPART_MAX_PARTS);
-    const char *end =
-        memmem(reader->rest.p, reader->rest.n, reader->delimiter, reader->delimiter_n);
-    if (end == NULL)
-        return malformed(why, "the form has no end");
-
-    *ret = (struct rg_part){.whole = rg_str_n(reader->rest.p, (size_t)(end - reader->rest.p))};
-    reader->rest = behind(reader->rest, ret->whole.n + reader->delimiter_n);
-    int err = end_delimiter(reader, why);
-    if (err == 0)
-        err = read_part(ret, why);
+    int err = take_part(reader, ret, why);
     if (err < 0)
         reader->rest = rg_str_n(NULL, 0);
     return err < 0 ? err : 1;

@@ -13,39 +13,21 @@
 struct rg_request_log {
     struct rg_request_log_settings settings; /* set once */
 
-    struct rg_family *produced, *failed; /* any thread */
-    struct rg_throttle warnings;         /* any thread */
+    _Atomic uint64_t sent, failed; /* any thread */
+    struct rg_throttle warnings;   /* any thread */
 };
-
-static const struct rg_family_row produced_row = {"rig_produced_events_total",
-                                                  "counter",
-                                                  {"target", "topic"},
-                                                  "Messages that a broker has taken."};
-static const struct rg_family_row failed_row = {"rig_produced_events_failed_total",
-                                                "counter",
-                                                {"target", "topic"},
-                                                "Messages that no broker has taken."};
 
 struct rg_request_log *rg_request_log_new(const struct rg_request_log_settings *settings)
 {
     struct rg_request_log *log = rg_zalloc(sizeof(*log));
 
     log->settings = *settings;
-    log->produced = rg_family_new(&produced_row);
-    log->failed = rg_family_new(&failed_row);
     return log;
 }
 
 void rg_request_log_free(struct rg_request_log **logp)
 {
-    struct rg_request_log *log = *logp;
-
-    if (log == NULL)
-        return;
-    *logp = NULL;
-    rg_family_free(&log->produced);
-    rg_family_free(&log->failed);
-    rg_free(log);
+    rg_free(RG_STEAL(*logp));
 }
 
 static void warn(struct rg_request_log *log, const struct rg_proxy_route *route, const char *reason)
@@ -58,13 +40,6 @@ static void warn(struct rg_request_log *log, const struct rg_proxy_route *route,
                     RG_FS("path", route != NULL ? route->path : ""), RG_FU("others", untold));
 }
 
-static void count(const struct rg_request_log *log, int err)
-{
-    struct rg_family *family = err < 0 ? log->failed : log->produced;
-
-    rg_series_add(rg_family_get(family, RG_STR("kafka"), rg_str_c(log->settings.topic)), 1);
-}
-
 /* Thread: whoever sends. */
 static void on_sent(void *arg, int err, const struct rg_why *why, int32_t partition, int64_t offset)
 {
@@ -72,7 +47,7 @@ static void on_sent(void *arg, int err, const struct rg_why *why, int32_t partit
 
     (void)partition;
     (void)offset;
-    count(log, err);
+    atomic_fetch_add(err < 0 ? &log->failed : &log->sent, 1);
     if (err < 0)
         warn(log, NULL, why->text);
 }
@@ -101,8 +76,7 @@ static void compose(const struct rg_proxy_route *route, struct rg_str user, stru
 }
 
 static void send_record(struct rg_request_log *log, const struct rg_proxy_route *route,
-                        struct rg_str user, struct rg_str jti, struct rg_str path,
-                        const char *peer)
+                        struct rg_str user, struct rg_str jti, struct rg_str path, const char *peer)
 {
     const struct rg_request_log_settings *settings = &log->settings;
     struct rg_buf record = {0};
@@ -111,7 +85,7 @@ static void send_record(struct rg_request_log *log, const struct rg_proxy_route 
     int err = settings->send(settings->send_arg, settings->topic, user, rg_buf_str(&record),
                              on_sent, log);
     if (err < 0) {
-        count(log, err);
+        atomic_fetch_add(&log->failed, 1);
         warn(log, route, err == RG_EAGAIN ? "too many records are waiting" : rg_strerror(err));
     }
     rg_buf_done(&record);
@@ -131,8 +105,18 @@ void rg_request_log_put(struct rg_request_log *log, const struct rg_proxy_route 
     rg_identity_free(&identity);
 }
 
+static void expose(const struct rg_request_log *log, const char *name, const char *help,
+                   uint64_t value, struct rg_buf *out)
+{
+    rg_metric_head(out, name, "counter", help);
+    rg_buf_addf(out, "%s{target=\"kafka\",topic=\"%s\"} %" PRIu64 "\n", name, log->settings.topic,
+                value);
+}
+
 void rg_request_log_expose(struct rg_request_log *log, struct rg_buf *out)
 {
-    rg_family_expose(log->produced, out);
-    rg_family_expose(log->failed, out);
+    expose(log, "rig_produced_events_total", "Messages that a broker has taken.",
+           atomic_load(&log->sent), out);
+    expose(log, "rig_produced_events_failed_total", "Messages that no broker has taken.",
+           atomic_load(&log->failed), out);
 }

@@ -5,7 +5,7 @@
  * Records go to a topic, by the name of the user, and never hold a request up: what cannot be
  * recorded is warned of and goes on all the same.
  *
- * Thread: making and freeing, one; putting and exposing, any registered with rcu.h.
+ * Thread: making and freeing, one; the rest, any.
  */
 #pragma once
 
@@ -37,7 +37,7 @@ struct rg_request_log_settings {
 
 struct rg_request_log *rg_request_log_new(const struct rg_request_log_settings *settings);
 
-/* Every record must have been sent or given up. Waits for a grace period: never on a reactor. */
+/* Every record must have been sent or given up. */
 void rg_request_log_free(struct rg_request_log **logp);
 
 /*
