@@ -12,17 +12,39 @@ void rg_exchange_begin(struct rg_exchange *exchange)
     exchange->slot = rg_slots_take(&exchange->server->unanswered, exchange);
     exchange->has_slot = true;
     exchange->is_taken = false;
+    exchange->is_streaming = false;
+    exchange->on_gone = NULL;
     exchange->in_handler = true;
     route->handler(route->arg, exchange);
     exchange->in_handler = false;
 }
 
-void rg_exchange_end(struct rg_exchange *exchange)
+/* It waits for no answer any more. */
+static void end_waiting(struct rg_exchange *exchange)
 {
-    if (!exchange->has_slot)
-        return;
+    rg_assert(exchange->has_slot && !exchange->is_taken);
     rg_slots_release(&exchange->server->unanswered, exchange->slot);
     exchange->has_slot = false;
+    exchange->on_gone = NULL;
+}
+
+struct rg_gone rg_exchange_lost(struct rg_exchange *exchange)
+{
+    struct rg_gone gone = {exchange->on_gone, exchange->arg};
+
+    if (exchange->has_slot)
+        end_waiting(exchange);
+    exchange->is_streaming = false;
+    exchange->on_gone = NULL;
+    return gone;
+}
+
+void rg_exchange_tell_writable(struct rg_exchange *exchange)
+{
+    if (!exchange->is_streaming || !exchange->is_full)
+        return;
+    exchange->is_full = false;
+    exchange->on_writable(exchange->arg);
 }
 
 const struct rg_request *rg_exchange_request(const struct rg_exchange *exchange)
@@ -66,17 +88,7 @@ struct rg_exchange *rg_http_server_find(struct rg_http_server *server,
     return rg_slots_get(&server->unanswered, handle.slot, handle.generation);
 }
 
-static struct rg_str response_field(const struct rg_response *response, struct rg_str name)
-{
-    for (size_t i = 0; response != NULL && i < response->fields_n; i++) {
-        if (rg_str_eq_nocase(response->fields[i].name, name))
-            return response->fields[i].value;
-    }
-    return (struct rg_str){NULL, 0};
-}
-
-static void log_request(const struct rg_exchange *exchange, int status,
-                        const struct rg_response *response)
+static void log_request(const struct rg_exchange *exchange, const struct rg_response *response)
 {
     const struct rg_request *req = &exchange->server->request;
     struct rg_str method = rg_method_name(exchange->method);
@@ -91,27 +103,25 @@ static void log_request(const struct rg_exchange *exchange, int status,
             path = req->path;
     }
     rg_log_info("request", RG_FSTR("method", method), RG_FSTR("path", path),
-                RG_FI("status", status),
+                RG_FI("status", response->status),
                 RG_FU("duration_ms", exchange->server->reactor->now_ms - exchange->started_ms),
-                RG_FSTR("request_id", response_field(response, RG_STR("x-request-id"))),
-                RG_FSTR("traceparent", response_field(response, RG_STR("traceparent"))));
+                RG_FSTR("request_id", rg_response_find(response, RG_STR("x-request-id"))),
+                RG_FSTR("traceparent", rg_response_find(response, RG_STR("traceparent"))));
 }
 
 void rg_exchange_respond(struct rg_exchange *exchange, const struct rg_response *response)
 {
-    rg_assert(exchange->has_slot && !exchange->is_taken);
-    rg_exchange_end(exchange);
-    log_request(exchange, response->status, response);
+    end_waiting(exchange);
+    log_request(exchange, response);
     exchange->ops->respond(exchange, response);
 }
 
 void rg_exchange_take_stream(struct rg_exchange *exchange, const struct rg_response *head,
                              struct rg_taken *ret)
 {
-    rg_assert(exchange->has_slot && !exchange->is_taken);
-    rg_exchange_end(exchange);
+    end_waiting(exchange);
     exchange->is_taken = true;
-    log_request(exchange, head->status, NULL);
+    log_request(exchange, head);
     *ret = (struct rg_taken){0};
     exchange->ops->take(exchange, head, ret);
 }
@@ -120,4 +130,64 @@ void rg_taken_done(struct rg_taken *taken)
 {
     rg_buf_done(&taken->head);
     rg_buf_done(&taken->early);
+}
+
+/* ---- answers in pieces ---- */
+
+void rg_exchange_on_gone(struct rg_exchange *exchange, void (*fn)(void *arg), void *arg)
+{
+    rg_assert(exchange->has_slot);
+    exchange->on_gone = fn;
+    exchange->arg = arg;
+}
+
+void rg_exchange_begin_body(struct rg_exchange *exchange, const struct rg_response *head,
+                            int64_t length, const struct rg_body_events *events, void *arg)
+{
+    rg_assert(head->status >= 200 && length >= -1);
+    end_waiting(exchange);
+    log_request(exchange, head);
+    exchange->is_streaming = true;
+    exchange->is_full = false;
+    exchange->drops_body = exchange->method == RG_HEAD || rg_response_is_bodiless(head->status);
+    exchange->left = length;
+    exchange->on_writable = events->on_writable;
+    exchange->on_gone = events->on_gone;
+    exchange->arg = arg;
+    exchange->ops->begin_body(exchange, head, length);
+}
+
+bool rg_exchange_write_body(struct rg_exchange *exchange, struct rg_str piece)
+{
+    rg_assert(exchange->is_streaming);
+    /* What is more than announced would be read as the next answer. */
+    if (exchange->left >= 0 && piece.n > (uint64_t)exchange->left)
+        piece.n = (size_t)exchange->left;
+    if (exchange->left >= 0)
+        exchange->left -= (int64_t)piece.n;
+    if (piece.n > 0 && !exchange->drops_body)
+        exchange->is_full = !exchange->ops->write_body(exchange, piece);
+    return !exchange->is_full;
+}
+
+static void end_streaming(struct rg_exchange *exchange)
+{
+    rg_assert(exchange->is_streaming);
+    exchange->is_streaming = false;
+    exchange->on_gone = NULL;
+}
+
+void rg_exchange_finish_body(struct rg_exchange *exchange)
+{
+    end_streaming(exchange);
+    if (exchange->left > 0 && !exchange->drops_body)
+        exchange->ops->abort_body(exchange);
+    else
+        exchange->ops->finish_body(exchange);
+}
+
+void rg_exchange_abort_body(struct rg_exchange *exchange)
+{
+    end_streaming(exchange);
+    exchange->ops->abort_body(exchange);
 }

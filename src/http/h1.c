@@ -7,26 +7,16 @@
 
 #include <stdio.h>
 
-#include "http/class_priv.h"
+#include "http/h1_fields_priv.h"
 
-#define MAX_METHOD        32
-#define MAX_EMPTY_LINES   4
-#define MAX_LENGTH_DIGITS 19 /* fit into 64 bits whatever they are */
+#define MAX_METHOD      32
+#define MAX_EMPTY_LINES 4
 
 const struct rg_h1_limits rg_h1_default_limits = {
     .request_line = 16384,
     .field = 16384,
     .head = 65536,
 };
-
-static bool is_all(struct rg_str s, unsigned char class)
-{
-    for (size_t i = 0; i < s.n; i++) {
-        if (!is(s.p[i], class))
-            return false;
-    }
-    return true;
-}
 
 /*
  * The end of a head
@@ -59,16 +49,16 @@ static int check_line(const struct rg_h1_scan *scan, const char *p, size_t end, 
     if (from < window_end) {
         const char *cr = memchr(p + from, '\r', window_end - from);
         if (cr != NULL && (size_t)(cr - p) + 1 < end)
-            return rg_why_set(why, -400, "", "a CR without LF in the request head");
+            return rg_why_set(why, -400, "", "a CR without LF in the head");
         if (memchr(p + from, '\0', window_end - from) != NULL)
-            return rg_why_set(why, -400, "", "a NUL byte in the request head");
+            return rg_why_set(why, -400, "", "a NUL byte in the head");
     }
     if (end - start - ends_in_cr > limit)
         return scan->fields_at == 0
                    ? rg_why_set(why, -414, "", "the request line is too long")
                    : rg_why_set(why, -431, "", "the request header fields are too large");
     if (is_complete && !ends_in_cr)
-        return rg_why_set(why, -400, "", "an LF without CR in the request head");
+        return rg_why_set(why, -400, "", "an LF without CR in the head");
     return 0;
 }
 
@@ -119,18 +109,15 @@ long rg_h1_scan(struct rg_h1_scan *scan, const char *p, size_t n, const struct r
  */
 
 struct head {
-    const char *p; /* what is not parsed yet */
-    const char *end;
+    struct rg_h1_cursor at;
     struct rg_request *req;
     struct rg_h1_framing *framing;
     struct rg_why *why;
 
-    unsigned hosts, lengths, codings; /* how often each field came */
+    struct rg_h1_framing_fields fields;
+    unsigned hosts; /* how often the field came */
     struct rg_str host;
-    struct rg_str coding;
     struct rg_str authority; /* of a target in absolute-form; p is NULL otherwise */
-    bool says_close;
-    bool says_keep_alive;
 };
 
 static int bad_request(struct head *head, const char *text)
@@ -142,47 +129,11 @@ static int bad_request(struct head *head, const char *text)
     return rg_why_set(head->why, -400, place, "%s", text);
 }
 
-/* Takes the longest run of bytes of this class. */
-static struct rg_str take(struct head *head, unsigned char class)
-{
-    const char *start = head->p;
-    const char *p = start;
-
-    while (p < head->end && is(*p, class))
-        p++;
-    head->p = p;
-    return rg_str_n(start, (size_t)(p - start));
-}
-
-static inline bool take_char(struct head *head, char c)
-{
-    if (head->p == head->end || *head->p != c)
-        return false;
-    head->p++;
-    return true;
-}
-
-static inline bool take_crlf(struct head *head)
-{
-    if (head->end - head->p < 2 || head->p[0] != '\r' || head->p[1] != '\n')
-        return false;
-    head->p += 2;
-    return true;
-}
-
-static bool take_text(struct head *head, struct rg_str text)
-{
-    if (!rg_str_starts_with(rg_str_n(head->p, (size_t)(head->end - head->p)), text))
-        return false;
-    head->p += text.n;
-    return true;
-}
-
 static int parse_method(struct head *head)
 {
-    struct rg_str name = take(head, TOKEN);
+    struct rg_str name = rg_h1_take(&head->at, TOKEN);
 
-    if (name.n == 0 || !take_char(head, ' '))
+    if (name.n == 0 || !rg_h1_take_char(&head->at, ' '))
         return bad_request(head, "the method is not a token followed by one space");
     if (name.n > MAX_METHOD)
         return rg_why_set(head->why, -501, "request line", "the method name is too long");
@@ -206,7 +157,7 @@ static int reduce_absolute(struct head *head, struct rg_str *target)
     struct rg_str rest = rg_str_n(target->p + scheme_n, target->n - scheme_n);
     const char *slash = memchr(rest.p, '/', rest.n);
     head->authority = rg_str_n(rest.p, slash != NULL ? (size_t)(slash - rest.p) : rest.n);
-    if (head->authority.n == 0 || !is_all(head->authority, HOST))
+    if (head->authority.n == 0 || !rg_h1_is_all(head->authority, HOST))
         return bad_request(head, "the target's authority is not a host and port");
     *target = slash != NULL ? rg_str_n(slash, rest.n - head->authority.n) : RG_STR("/");
     return 0;
@@ -215,11 +166,11 @@ static int reduce_absolute(struct head *head, struct rg_str *target)
 static int parse_target(struct head *head)
 {
     struct rg_request *req = head->req;
-    struct rg_str target = take(head, TARGET);
+    struct rg_str target = rg_h1_take(&head->at, TARGET);
     bool is_asterisk = rg_str_eq(target, RG_STR("*")) && req->method == RG_OPTIONS;
     int err;
 
-    if (target.n == 0 || !take_char(head, ' '))
+    if (target.n == 0 || !rg_h1_take_char(&head->at, ' '))
         return bad_request(head, "the target is empty, not followed by one space or has a byte "
                                  "that is not allowed there");
     if (target.p[0] != '/' && !is_asterisk) {
@@ -235,14 +186,16 @@ static int parse_target(struct head *head)
 
 static int parse_version(struct head *head)
 {
-    if (!take_text(head, RG_STR("HTTP/")) || head->end - head->p < 3 || head->p[0] < '0' ||
-        head->p[0] > '9' || head->p[1] != '.' || head->p[2] < '0' || head->p[2] > '9')
+    struct rg_h1_cursor *at = &head->at;
+
+    if (!rg_h1_take_text(at, RG_STR("HTTP/")) || at->end - at->p < 3 || at->p[0] < '0' ||
+        at->p[0] > '9' || at->p[1] != '.' || at->p[2] < '0' || at->p[2] > '9')
         return bad_request(head, "the request line does not end in a version of HTTP");
-    if (head->p[0] != '1' || head->p[2] > '1')
+    if (at->p[0] != '1' || at->p[2] > '1')
         return rg_why_set(head->why, -505, "request line", "the version is not HTTP/1.0 or 1.1");
-    head->req->minor = (unsigned)(head->p[2] - '0');
-    head->p += 3;
-    if (!take_crlf(head))
+    head->req->minor = (unsigned)(at->p[2] - '0');
+    at->p += 3;
+    if (!rg_h1_take_crlf(at))
         return bad_request(head, "something follows the version");
     return 0;
 }
@@ -251,7 +204,7 @@ static int parse_request_line(struct head *head)
 {
     int err;
 
-    for (int i = 0; i < MAX_EMPTY_LINES && take_crlf(head); i++)
+    for (int i = 0; i < MAX_EMPTY_LINES && rg_h1_take_crlf(&head->at); i++)
         ;
     err = parse_method(head);
     if (err < 0)
@@ -271,26 +224,8 @@ static int note_host(struct head *head, struct rg_str value)
     head->host = value;
     if (++head->hosts > 1)
         return bad_request(head, "Host is repeated");
-    if (!is_all(value, HOST))
+    if (!rg_h1_is_all(value, HOST))
         return bad_request(head, "Host is not a host and port");
-    return 0;
-}
-
-static int note_length(struct head *head, struct rg_str value)
-{
-    if (++head->lengths > 1)
-        return bad_request(head, "Content-Length is repeated");
-    if (value.n > MAX_LENGTH_DIGITS || rg_str_to_u64(value, UINT64_MAX, &head->framing->length) < 0)
-        return bad_request(head, "Content-Length is not a number of at most 19 digits");
-    head->framing->has_length = true;
-    return 0;
-}
-
-static int note_coding(struct head *head, struct rg_str value)
-{
-    head->coding = value;
-    if (++head->codings > 1)
-        return bad_request(head, "Transfer-Encoding is repeated");
     return 0;
 }
 
@@ -305,45 +240,14 @@ static int note_expectation(struct head *head, struct rg_str value)
     return 0;
 }
 
-static int note_connection(struct head *head, struct rg_str value)
-{
-    while (value.p != NULL) {
-        struct rg_str option = rg_str_trim(rg_str_split(&value, ','));
-        if (rg_str_eq_nocase(option, RG_STR("close")))
-            head->says_close = true;
-        else if (rg_str_eq_nocase(option, RG_STR("keep-alive")))
-            head->says_keep_alive = true;
-    }
-    return 0;
-}
-
 static int note_field(struct head *head, const struct rg_http_field *field)
 {
-    /* The length alone rules out nearly every field. */
-    switch (field->name.n) {
-    case 4:
-        if (rg_str_eq_nocase(field->name, RG_STR("host")))
-            return note_host(head, field->value);
-        return 0;
-    case 6:
-        if (rg_str_eq_nocase(field->name, RG_STR("expect")))
-            return note_expectation(head, field->value);
-        return 0;
-    case 10:
-        if (rg_str_eq_nocase(field->name, RG_STR("connection")))
-            return note_connection(head, field->value);
-        return 0;
-    case 14:
-        if (rg_str_eq_nocase(field->name, RG_STR("content-length")))
-            return note_length(head, field->value);
-        return 0;
-    case 17:
-        if (rg_str_eq_nocase(field->name, RG_STR("transfer-encoding")))
-            return note_coding(head, field->value);
-        return 0;
-    default:
-        return 0;
-    }
+    if (field->name.n == 4 && rg_str_eq_nocase(field->name, RG_STR("host")))
+        return note_host(head, field->value);
+    if (field->name.n == 6 && rg_str_eq_nocase(field->name, RG_STR("expect")))
+        return note_expectation(head, field->value);
+    const char *wrong = rg_h1_note_framing(&head->fields, field);
+    return wrong != NULL ? bad_request(head, wrong) : 0;
 }
 
 static int parse_field(struct head *head)
@@ -355,45 +259,21 @@ static int parse_field(struct head *head)
                           RG_MAX_FIELDS_PER_MESSAGE);
     struct rg_http_field *field = &req->fields[req->fields_n++];
 
-    field->name = take(head, TOKEN);
-    if (field->name.n == 0)
-        return bad_request(head, "a header field has no name or continues the previous line");
-    if (!take_char(head, ':'))
-        return bad_request(head, "the field name is not directly followed by a colon");
-    field->value = rg_str_trim(take(head, VALUE));
-    if (!take_crlf(head))
-        return bad_request(head, "the field value has a control byte");
+    const char *wrong = rg_h1_take_field(&head->at, field);
+    if (wrong != NULL)
+        return bad_request(head, wrong);
     return note_field(head, field);
-}
-
-/* A list of tokens in which "chunked" comes last or not at all (RFC 9112 6.1). */
-static bool is_list_of_codings(struct rg_str list)
-{
-    while (list.p != NULL) {
-        struct rg_str coding = rg_str_trim(rg_str_split(&list, ','));
-        if (coding.n == 0 || !is_all(coding, TOKEN))
-            return false;
-        if (list.p != NULL && rg_str_eq_nocase(coding, RG_STR("chunked")))
-            return false;
-    }
-    return true;
 }
 
 static int check_coding(struct head *head)
 {
-    if (head->codings == 0)
-        return 0;
-    if (head->lengths > 0)
-        return bad_request(head, "both Transfer-Encoding and Content-Length");
-    if (head->req->minor == 0)
-        return bad_request(head, "Transfer-Encoding in HTTP/1.0");
-    if (rg_str_eq_nocase(head->coding, RG_STR("chunked"))) {
-        head->framing->is_chunked = true;
-        return 0;
-    }
-    if (is_list_of_codings(head->coding))
-        return rg_why_set(head->why, -501, "transfer-encoding", "the coding is not chunked");
-    return bad_request(head, "Transfer-Encoding is malformed");
+    bool is_unknown;
+    const char *wrong = rg_h1_check_coding(&head->fields, head->req->minor,
+                                           &head->framing->is_chunked, &is_unknown);
+
+    if (is_unknown)
+        return rg_why_set(head->why, -501, "transfer-encoding", "%s", wrong);
+    return wrong != NULL ? bad_request(head, wrong) : 0;
 }
 
 static int check_whole(struct head *head)
@@ -403,15 +283,17 @@ static int check_whole(struct head *head)
     if (head->hosts > 0 && head->authority.p != NULL &&
         !rg_str_eq_nocase(head->host, head->authority))
         return bad_request(head, "Host differs from the target's authority");
+    head->framing->has_length = head->fields.lengths > 0;
+    head->framing->length = head->fields.length;
     head->framing->keep_alive =
-        !head->says_close && (head->req->minor > 0 || head->says_keep_alive);
+        !head->fields.says_close && (head->req->minor > 0 || head->fields.says_keep_alive);
     return check_coding(head);
 }
 
 int rg_h1_parse_head(const char *p, size_t n, struct rg_request *req, struct rg_h1_framing *framing,
                      struct rg_why *why)
 {
-    struct head head = {.p = p, .end = p + n, .req = req, .framing = framing, .why = why};
+    struct head head = {.at = {p, p + n}, .req = req, .framing = framing, .why = why};
     int err;
 
     *framing = (struct rg_h1_framing){0};
@@ -421,12 +303,12 @@ int rg_h1_parse_head(const char *p, size_t n, struct rg_request *req, struct rg_
     err = parse_request_line(&head);
     if (err < 0)
         return err;
-    while (!take_crlf(&head)) {
+    while (!rg_h1_take_crlf(&head.at)) {
         err = parse_field(&head);
         if (err < 0)
             return err;
     }
-    if (head.p != head.end)
+    if (head.at.p != head.at.end)
         return bad_request(&head, "something follows the head");
     return check_whole(&head);
 }

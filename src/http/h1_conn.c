@@ -16,6 +16,8 @@
  */
 #include "http/h1_conn_priv.h"
 
+#include <stdio.h>
+
 #include "base/alloc.h"
 #include "base/log.h"
 #include "event/json.h"
@@ -24,6 +26,9 @@
 #define LINGER_MS        2000
 /* More than a body that is just too long: a client that is cut off while it sends sees no 413. */
 #define LINGER_MAX_BYTES (16 << 20)
+/* An answer in pieces: no more is asked for once so much is kept, until so little is left. */
+#define ENOUGH_KEPT      ((size_t)256 * 1024)
+#define LITTLE_KEPT      ((size_t)64 * 1024)
 
 static void process(struct rg_h1_conn *c, char *p, size_t n);
 
@@ -31,13 +36,16 @@ static void process(struct rg_h1_conn *c, char *p, size_t n);
 
 static void conn_free(struct rg_h1_conn *c)
 {
-    rg_exchange_end(&c->exchange);
+    struct rg_gone gone = rg_exchange_lost(&c->exchange);
+
     rg_reactor_cancel_timer(c->server->reactor, &c->timer);
+    rg_reactor_cancel_late(&c->late);
     rg_http_server_remove(c->server, &c->link);
     rg_buf_done(&c->in);
     rg_buf_done(&c->body);
     rg_buf_done(&c->out);
     rg_free(c);
+    rg_gone_tell(gone);
 }
 
 static void conn_close(struct rg_h1_conn *c)
@@ -79,14 +87,25 @@ static void conn_finish_answer(struct rg_h1_conn *c)
     rg_stream_want(c->stream, true, false);
 }
 
+/* What is kept waits for the socket. */
+static void wait_for_room(struct rg_h1_conn *c)
+{
+    c->is_blocked = true;
+    rg_stream_want(c->stream, false, true);
+    rg_reactor_set_timer(c->server->reactor, &c->timer, c->server->settings->write_timeout_ms);
+}
+
+static size_t kept(const struct rg_h1_conn *c)
+{
+    return c->out.n - c->out_at;
+}
+
 static bool conn_flush(struct rg_h1_conn *c)
 {
-    while (c->out_at < c->out.n) {
-        long n = rg_stream_write(c->stream, c->out.p + c->out_at, c->out.n - c->out_at);
+    while (kept(c) > 0) {
+        long n = rg_stream_write(c->stream, c->out.p + c->out_at, kept(c));
         if (n == UV_EAGAIN) {
-            rg_stream_want(c->stream, false, true);
-            rg_reactor_set_timer(c->server->reactor, &c->timer,
-                                 c->server->settings->write_timeout_ms);
+            wait_for_room(c);
             return true;
         }
         if (n < 0) {
@@ -97,6 +116,7 @@ static bool conn_flush(struct rg_h1_conn *c)
     }
     rg_buf_done(&c->out);
     c->out_at = 0;
+    c->is_blocked = false;
     return true;
 }
 
@@ -115,17 +135,35 @@ static void conn_send(struct rg_h1_conn *c, const struct rg_buf *encoded)
     }
     if (at < encoded->n) {
         rg_buf_add(&c->out, encoded->p + at, encoded->n - at);
-        if (!conn_flush(c) || c->out.n > 0)
+        if (!conn_flush(c) || c->is_blocked)
             return;
     }
     conn_finish_answer(c);
+}
+
+/* The socket has taken some of an answer in pieces. */
+static void body_moved(struct rg_h1_conn *c)
+{
+    if (!c->is_blocked) {
+        /* What comes next is not the peer's to say, only that it goes. */
+        rg_reactor_cancel_timer(c->server->reactor, &c->timer);
+        rg_stream_want(c->stream, false, false);
+    }
+    if (kept(c) <= LITTLE_KEPT)
+        rg_exchange_tell_writable(&c->exchange);
 }
 
 static void on_writable(struct rg_stream *stream)
 {
     struct rg_h1_conn *c = stream->owner;
 
-    if (!conn_flush(c) || c->out.n > 0)
+    if (!conn_flush(c))
+        return;
+    if (c->exchange.is_streaming) {
+        body_moved(c);
+        return;
+    }
+    if (c->is_blocked)
         return;
     conn_finish_answer(c);
     /* What was pipelined behind the answered request is next. */
@@ -393,7 +431,7 @@ static void process(struct rg_h1_conn *c, char *p, size_t n)
     else if (used > 0)
         keep(c, p, n);
     if (c->state == RG_H1_ANSWERING)
-        rg_stream_want(c->stream, false, c->out.n > 0);
+        rg_stream_want(c->stream, false, c->is_blocked);
 }
 
 /* ---- answers ---- */
@@ -409,6 +447,18 @@ static void go_on(struct rg_h1_conn *c)
     server->request = current;
 }
 
+/* The end of a function that may have ended the answer, and with it the connection. */
+static void after_answer(struct rg_h1_conn *c, bool was_processing)
+{
+    c->is_processing = was_processing;
+    if (was_processing)
+        return;
+    if (c->stream == NULL)
+        conn_free(c);
+    else if (c->state == RG_H1_IDLE && c->in.n > 0)
+        go_on(c);
+}
+
 static void respond(struct rg_exchange *exchange, const struct rg_response *response)
 {
     struct rg_h1_conn *c = RG_CONTAINER_OF(exchange, struct rg_h1_conn, exchange);
@@ -417,13 +467,7 @@ static void respond(struct rg_exchange *exchange, const struct rg_response *resp
     rg_assert(c->state == RG_H1_ANSWERING);
     c->is_processing = true;
     send_response(c, response);
-    c->is_processing = was_processing;
-    if (was_processing)
-        return;
-    if (c->stream == NULL)
-        conn_free(c);
-    else if (c->state == RG_H1_IDLE && c->in.n > 0)
-        go_on(c);
+    after_answer(c, was_processing);
 }
 
 static void take(struct rg_exchange *exchange, const struct rg_response *head, struct rg_taken *ret)
@@ -442,7 +486,127 @@ static void take(struct rg_exchange *exchange, const struct rg_response *head, s
         conn_free(c);
 }
 
-static const struct rg_exchange_ops exchange_ops = {respond, take};
+/* ---- answers in pieces ---- */
+
+static void at_turn_end(struct rg_late *late)
+{
+    struct rg_h1_conn *c = RG_CONTAINER_OF(late, struct rg_h1_conn, late);
+
+    if (c->is_broken)
+        conn_close(c);
+    else if (!c->is_blocked)
+        conn_flush(c);
+}
+
+static void begin_pieces(struct rg_exchange *exchange, const struct rg_response *head,
+                         int64_t length)
+{
+    struct rg_h1_conn *c = RG_CONTAINER_OF(exchange, struct rg_h1_conn, exchange);
+    struct rg_http_server *server = c->server;
+    bool is_open_ended = length < 0 && !exchange->drops_body;
+
+    rg_assert(c->state == RG_H1_ANSWERING && c->out.n == 0);
+    rg_http_server_count_status(server, head->status);
+    c->is_broken = false;
+    c->is_chunked = is_open_ended && c->minor == 1;
+    c->is_to_close = is_open_ended && c->minor == 0;
+    c->wants_close |= !c->keep_alive || server->is_draining || c->is_to_close;
+    rg_response_encode_h1_pieces(head, length, c->is_chunked, c->minor, !c->wants_close,
+                                 rg_reactor_http_date(server->reactor), &c->out);
+    /* It leaves together with the first piece, which is usually there already. */
+    rg_reactor_run_late(server->reactor, &c->late);
+}
+
+/* Keeps what of these slices lies behind the first skip bytes. */
+static void keep_pieces(struct rg_h1_conn *c, const struct iovec *iov, int n, size_t skip)
+{
+    if (c->out_at > 0) {
+        rg_buf_consume(&c->out, c->out_at);
+        c->out_at = 0;
+    }
+    for (int i = 0; i < n; i++) {
+        size_t past = skip < iov[i].iov_len ? skip : iov[i].iov_len;
+        rg_buf_add(&c->out, (const char *)iov[i].iov_base + past, iov[i].iov_len - past);
+        skip -= past;
+    }
+}
+
+/* Writes what is kept and then iov[1..n); keeps what the socket does not take. iov[0] is free for
+ * use. */
+static void send_pieces(struct rg_h1_conn *c, struct iovec *iov, int n)
+{
+    bool has_kept = kept(c) > 0;
+    long sent = 0;
+
+    if (c->is_broken)
+        return;
+    if (has_kept)
+        iov[0] = (struct iovec){c->out.p + c->out_at, kept(c)};
+    if (!c->is_blocked) {
+        sent = rg_stream_writev(c->stream, has_kept ? iov : iov + 1, has_kept ? n : n - 1);
+        if (sent < 0 && sent != UV_EAGAIN) {
+            c->is_broken = true;
+            rg_reactor_run_late(c->server->reactor, &c->late);
+            return;
+        }
+    }
+    size_t taken = sent > 0 ? (size_t)sent : 0;
+    size_t from_kept = taken < kept(c) ? taken : kept(c);
+    c->out_at += from_kept;
+    keep_pieces(c, iov + 1, n - 1, taken - from_kept);
+    if (kept(c) == 0)
+        rg_buf_done(&c->out);
+    else if (!c->is_blocked)
+        wait_for_room(c);
+}
+
+static bool write_piece(struct rg_exchange *exchange, struct rg_str piece)
+{
+    struct rg_h1_conn *c = RG_CONTAINER_OF(exchange, struct rg_h1_conn, exchange);
+    struct iovec iov[4];
+    char size[24];
+    int n = 1;
+
+    if (c->is_chunked)
+        iov[n++] = (struct iovec){size, (size_t)snprintf(size, sizeof(size), "%zx\r\n", piece.n)};
+    iov[n++] = (struct iovec){(void *)piece.p, piece.n};
+    if (c->is_chunked)
+        iov[n++] = (struct iovec){(void *)"\r\n", 2};
+    send_pieces(c, iov, n);
+    return kept(c) < ENOUGH_KEPT;
+}
+
+static void finish_pieces(struct rg_exchange *exchange)
+{
+    static const char last_chunk[] = "0\r\n\r\n";
+    struct rg_h1_conn *c = RG_CONTAINER_OF(exchange, struct rg_h1_conn, exchange);
+    bool was_processing = c->is_processing;
+    struct iovec iov[2] = {{0}, {(void *)last_chunk, sizeof(last_chunk) - 1}};
+
+    c->is_processing = true;
+    rg_reactor_cancel_late(&c->late);
+    if (c->is_chunked)
+        send_pieces(c, iov, 2);
+    if (c->is_broken)
+        conn_close(c);
+    else if (!c->is_blocked && conn_flush(c) && !c->is_blocked)
+        conn_finish_answer(c);
+    after_answer(c, was_processing);
+}
+
+static void abort_pieces(struct rg_exchange *exchange)
+{
+    struct rg_h1_conn *c = RG_CONTAINER_OF(exchange, struct rg_h1_conn, exchange);
+
+    /* An orderly end would be the body's own. */
+    if (c->is_to_close)
+        rg_socket_set_abort(c->transport.fd);
+    conn_close(c);
+}
+
+static const struct rg_exchange_ops exchange_ops = {
+    respond, take, begin_pieces, write_piece, finish_pieces, abort_pieces,
+};
 
 /* ---- reading ---- */
 
@@ -545,6 +709,7 @@ void rg_h1_conn_open(struct rg_http_server *server, struct rg_stream *stream,
     c->server = server;
     c->transport = transport;
     c->timer.fn = on_timer;
+    c->late.fn = at_turn_end;
     c->stream = stream;
     c->may_be_h2 = server->settings->is_h2_on;
     c->exchange.ops = &exchange_ops;

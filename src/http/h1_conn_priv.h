@@ -41,6 +41,13 @@ struct rg_h1_conn {
 
     struct rg_buf out; /* answers the socket did not take yet */
     size_t out_at;
+    bool is_blocked; /* it takes no more for now; the timer is that of writing */
+
+    /* An answer in pieces. */
+    struct rg_late late; /* writes a head that no piece has taken along; closes what is broken */
+    bool is_broken;      /* the socket; told at the end of the turn, not inside of a write */
+    bool is_chunked;
+    bool is_to_close; /* only the connection's end will tell where the body ends */
 
     struct rg_exchange exchange;
 };

@@ -37,6 +37,8 @@
 #define TALK_RATE         100
 /* CONTINUATION frames of one header block. */
 #define MAX_CONTINUATIONS 8
+/* Of an answer; more than a service may send us. */
+#define MAX_HEAD_SENT     ((size_t)128 * 1024)
 /* Answers to PING and SETTINGS that wait to be written. */
 #define MAX_ACKS          200
 
@@ -782,6 +784,7 @@ static nghttp2_option *options_new(void)
     nghttp2_option_set_no_auto_window_update(options, 1);
     nghttp2_option_set_max_continuations(options, MAX_CONTINUATIONS);
     nghttp2_option_set_max_outbound_ack(options, MAX_ACKS);
+    nghttp2_option_set_max_send_header_block_length(options, MAX_HEAD_SENT);
     /* Counted here, together with those that we send. */
     nghttp2_option_set_stream_reset_rate_limit(options, UINT32_MAX, UINT32_MAX);
     return options;

@@ -9,6 +9,7 @@
  * A stream is freed when nghttp2 has forgotten it (is_over) and no owner has it. That happens in
  * rg_h2_serve() only or when the owner closes it, never inside of a callback of nghttp2.
  */
+#include <inttypes.h>
 #include <stdio.h>
 
 #include "base/alloc.h"
@@ -18,7 +19,12 @@
 #define MAX_HELD       ((size_t)8 * 1024 * 1024) /* for the unfinished requests of a connection */
 /* A header block that goes on beyond its limits by that factor is no request any more. */
 #define FLOOD_FACTOR   4
-#define MAX_NV         (RG_RESPONSE_MAX_FIELDS + 3) /* :status, date, content-length */
+/* :status, date and content-length, too. */
+#define MAX_NV         (RG_RESPONSE_MAX_FIELDS + RG_MAX_FIELDS_PER_MESSAGE + 3)
+/* Of an answer in pieces: no more is asked for once so much is kept of a stream, until so little is
+ * left. Less than in HTTP/1.1, because a connection has many. */
+#define ENOUGH_KEPT    ((size_t)64 * 1024)
+#define LITTLE_KEPT    ((size_t)16 * 1024)
 
 static const struct rg_exchange_ops exchange_ops;
 static const struct rg_stream_ops stream_ops;
@@ -110,28 +116,49 @@ static void forget_content(struct rg_h2_request *request)
     request->why = NULL;
 }
 
-static void request_free(struct rg_h2_request *request)
+static struct rg_gone request_free(struct rg_h2_request *request)
 {
+    struct rg_gone gone = rg_exchange_lost(&request->exchange);
+
     forget_content(request);
     request->stream->conn->timed_n--;
-    rg_exchange_end(&request->exchange);
     rg_buf_done(&request->rest);
     rg_free(request);
+    return gone;
+}
+
+/*
+ * Who answers in pieces has the exchange until it ends it, or is told that the peer is gone. That
+ * the stream was complete before is neither: so it is with answers that have no body.
+ */
+static bool is_needed(const struct rg_h2_request *request)
+{
+    const struct rg_h2_stream *s = request->stream;
+    bool is_gone = s->is_over && (s->is_reset || !s->has_sent_end);
+
+    return request->exchange.is_streaming && !is_gone;
 }
 
 /* Frees what is not needed any more, maybe the stream itself. */
 static void reap(struct rg_h2_stream *s)
 {
+    struct rg_gone gone = {0};
+
     if (s->is_called)
         return;
-    if (!s->is_taken && s->request != NULL && (s->request->is_done || s->is_over)) {
-        request_free(s->request);
-        s->request = NULL;
+    if (!s->is_taken && s->request != NULL) {
+        if (is_needed(s->request))
+            return;
+        if (s->request->is_done || s->is_over) {
+            gone = request_free(s->request);
+            s->request = NULL;
+        }
     }
     if (s->is_over && !s->is_held) {
         rg_h2_cancel_due(s);
         stream_free(s);
     }
+    rg_gone_tell(gone);
 }
 
 static void reset(struct rg_h2_stream *s, uint32_t code)
@@ -142,7 +169,9 @@ static void reset(struct rg_h2_stream *s, uint32_t code)
 
 void rg_h2_stream_lost(struct rg_h2_stream *s)
 {
-    if (s->is_over)
+    bool is_awaited = !s->is_taken && s->request != NULL && s->request->exchange.is_streaming;
+
+    if (s->is_over && !is_awaited)
         return;
     s->is_over = true;
     s->is_reset = true;
@@ -211,6 +240,26 @@ static void add_from_source(struct rg_h2_source *source, size_t n, struct rg_buf
     }
 }
 
+static size_t kept(const struct rg_h2_request *request)
+{
+    return request->rest.n - request->rest_at;
+}
+
+static void take_from_rest(struct rg_h2_request *request, size_t n, struct rg_buf *out)
+{
+    rg_buf_add(out, request->rest.p + request->rest_at, n);
+    request->rest_at += n;
+    request->since_ms = request->stream->conn->reactor->now_ms;
+    if (!request->exchange.is_streaming)
+        return;
+    if (kept(request) == 0) {
+        rg_buf_done(&request->rest);
+        request->rest_at = 0;
+    }
+    if (request->exchange.is_full && kept(request) <= LITTLE_KEPT)
+        rg_h2_make_due(request->stream);
+}
+
 int rg_h2_send_data(nghttp2_session *session, nghttp2_frame *frame, const uint8_t *head, size_t n,
                     nghttp2_data_source *source, void *arg)
 {
@@ -224,10 +273,7 @@ int rg_h2_send_data(nghttp2_session *session, nghttp2_frame *frame, const uint8_
         add_from_source(&c->source, n, &c->out);
         return 0;
     }
-    struct rg_h2_request *request = s->request;
-    rg_buf_add(&c->out, request->rest.p + request->rest_at, n);
-    request->rest_at += n;
-    request->since_ms = c->reactor->now_ms;
+    take_from_rest(s->request, n, &c->out);
     return 0;
 }
 
@@ -292,33 +338,35 @@ static struct rg_str clean(struct rg_str value, struct rg_buf *scratch)
     return rg_str_trim(rg_str_n(to, value.n));
 }
 
-/* Submits the head; body_n is told unless it is SIZE_MAX, for an end that is not known. */
-static void submit_head(struct rg_h2_stream *s, const struct rg_response *response, size_t body_n,
+/* Submits the head; length is told unless it is -1, for an end that is not known. */
+static void submit_head(struct rg_h2_stream *s, const struct rg_response *response, int64_t length,
                         bool has_data)
 {
     struct rg_http_server *server = s->conn->server;
     nghttp2_data_provider provider = {{.ptr = s}, plan_data};
     nghttp2_nv nva[MAX_NV];
     size_t n = 0, room = 0;
-    char status[4], length[24];
+    char status[4], digits[24];
 
+    rg_assert(response->more_n <= RG_MAX_FIELDS_PER_MESSAGE);
     /* All at once, so that nothing moves. */
-    for (size_t i = 0; i < response->fields_n; i++)
-        room += response->fields[i].value.n;
+    for (size_t i = 0; i < rg_response_fields_n(response); i++)
+        room += rg_response_field(response, i)->value.n;
     rg_buf_clear(&server->encoded);
     rg_buf_reserve(&server->encoded, room);
 
     snprintf(status, sizeof(status), "%03u", (unsigned)response->status % 1000);
     nva[n++] = nv(RG_STR(":status"), rg_str_c(status));
-    for (size_t i = 0; i < response->fields_n; i++) {
-        const struct rg_http_field *field = &response->fields[i];
+    for (size_t i = 0; i < rg_response_fields_n(response); i++) {
+        const struct rg_http_field *field = rg_response_field(response, i);
         if (!is_of_connection(field->name))
             nva[n++] = nv(field->name, clean(field->value, &server->encoded));
     }
-    nva[n++] = nv(RG_STR("date"), rg_str_c(rg_reactor_http_date(server->reactor)));
-    if (body_n != SIZE_MAX) {
-        snprintf(length, sizeof(length), "%zu", body_n);
-        nva[n++] = nv(RG_STR("content-length"), rg_str_c(length));
+    if (rg_response_find(response, RG_STR("date")).p == NULL)
+        nva[n++] = nv(RG_STR("date"), rg_str_c(rg_reactor_http_date(server->reactor)));
+    if (length >= 0) {
+        snprintf(digits, sizeof(digits), "%" PRId64, length);
+        nva[n++] = nv(RG_STR("content-length"), rg_str_c(digits));
     }
     rg_assert(
         nghttp2_submit_response(s->conn->session, s->id, nva, n, has_data ? &provider : NULL) == 0);
@@ -334,7 +382,7 @@ static void send_response(struct rg_h2_request *request, const struct rg_respons
     if (s->is_over)
         return;
     s->is_shut = true;
-    submit_head(s, response, is_bodiless ? SIZE_MAX : response->body.n, has_data);
+    submit_head(s, response, is_bodiless ? -1 : (int64_t)response->body.n, has_data);
     const struct iovec iov = {(void *)response->body.p, has_data ? response->body.n : 0};
     size_t sent = send_from(s, &iov, 1);
     request->is_done = sent == iov.iov_len;
@@ -358,18 +406,23 @@ static void refuse(struct rg_h2_request *request, int status, const struct rg_wh
     rg_buf_done(&body);
 }
 
+/* To the peer any 2xx would say that the tunnel is open (RFC 9110 9.3.6). */
+static void refuse_tunnel(struct rg_h2_request *request)
+{
+    struct rg_why why = {0};
+
+    rg_why_set(&why, 0, ":protocol", "there is no WebSocket here");
+    refuse(request, 400, &why);
+}
+
 static void respond(struct rg_exchange *exchange, const struct rg_response *response)
 {
     struct rg_h2_request *request = RG_CONTAINER_OF(exchange, struct rg_h2_request, exchange);
-    struct rg_why why = {0};
 
-    if (request->stream->is_tunnel && response->status / 100 == 2) {
-        /* To the peer any 2xx would say that the tunnel is open (RFC 9110 9.3.6). */
-        rg_why_set(&why, 0, ":protocol", "there is no WebSocket here");
-        refuse(request, 400, &why);
-        return;
-    }
-    send_response(request, response);
+    if (request->stream->is_tunnel && response->status / 100 == 2)
+        refuse_tunnel(request);
+    else
+        send_response(request, response);
 }
 
 static void take(struct rg_exchange *exchange, const struct rg_response *head, struct rg_taken *ret)
@@ -379,7 +432,7 @@ static void take(struct rg_exchange *exchange, const struct rg_response *head, s
     struct rg_h2_conn *c = s->conn;
 
     if (!s->is_over)
-        submit_head(s, head, SIZE_MAX, true);
+        submit_head(s, head, -1, true);
     if (s->is_tunnel) {
         ret->early = request->body;
         request->body = (struct rg_buf){0};
@@ -395,7 +448,83 @@ static void take(struct rg_exchange *exchange, const struct rg_response *head, s
     rg_h2_run_late(c);
 }
 
-static const struct rg_exchange_ops exchange_ops = {respond, take};
+/* ---- answers in pieces ---- */
+
+static struct rg_h2_request *of_exchange(struct rg_exchange *exchange)
+{
+    return RG_CONTAINER_OF(exchange, struct rg_h2_request, exchange);
+}
+
+static void begin_pieces(struct rg_exchange *exchange, const struct rg_response *head,
+                         int64_t length)
+{
+    struct rg_h2_request *request = of_exchange(exchange);
+    struct rg_h2_stream *s = request->stream;
+
+    if (s->is_tunnel && head->status / 100 == 2) {
+        exchange->drops_body = true;
+        refuse_tunnel(request);
+        return;
+    }
+    rg_http_server_count_status(s->conn->server, head->status);
+    if (s->is_over)
+        return;
+    s->is_shut = exchange->drops_body;
+    submit_head(s, head, rg_response_is_bodiless(head->status) ? -1 : length,
+                !exchange->drops_body);
+    /* Framed at the end of the turn, maybe together with the first piece. */
+    rg_h2_run_late(s->conn);
+}
+
+static bool write_piece(struct rg_exchange *exchange, struct rg_str piece)
+{
+    struct rg_h2_request *request = of_exchange(exchange);
+    struct rg_h2_stream *s = request->stream;
+    const struct iovec iov = {(void *)piece.p, piece.n};
+    size_t sent = 0;
+
+    if (s->is_over)
+        return true;
+    if (kept(request) == 0) {
+        sent = send_from(s, &iov, 1);
+        request->since_ms = s->conn->reactor->now_ms;
+    }
+    if (request->rest_at > 0) {
+        rg_buf_consume(&request->rest, request->rest_at);
+        request->rest_at = 0;
+    }
+    rg_buf_add(&request->rest, piece.p + sent, piece.n - sent);
+    return kept(request) < ENOUGH_KEPT;
+}
+
+static void finish_pieces(struct rg_exchange *exchange)
+{
+    struct rg_h2_request *request = of_exchange(exchange);
+    struct rg_h2_stream *s = request->stream;
+
+    request->is_done = kept(request) == 0;
+    rg_h2_make_due(s);
+    if (s->is_over || s->is_shut)
+        return;
+    s->is_shut = true;
+    nghttp2_session_resume_data(s->conn->session, s->id);
+}
+
+static void abort_pieces(struct rg_exchange *exchange)
+{
+    struct rg_h2_request *request = of_exchange(exchange);
+    struct rg_h2_stream *s = request->stream;
+
+    request->is_done = true;
+    rg_h2_make_due(s);
+    /* Not an error of a kind that counts against the peer. */
+    if (!s->is_over)
+        reset(s, NGHTTP2_CANCEL);
+}
+
+static const struct rg_exchange_ops exchange_ops = {
+    respond, take, begin_pieces, write_piece, finish_pieces, abort_pieces,
+};
 
 /* ---- requests ---- */
 
@@ -591,7 +720,11 @@ static void serve_request(struct rg_h2_stream *s)
 {
     struct rg_h2_request *request = s->request;
 
-    if (s->is_over || request->state != RG_H2_READY)
+    if (s->is_over)
+        return;
+    if (request->state == RG_H2_ANSWERING && kept(request) <= LITTLE_KEPT)
+        rg_exchange_tell_writable(&request->exchange);
+    if (request->state != RG_H2_READY)
         return;
     if (request->refusal != 0)
         refuse(request, request->refusal, request->why);

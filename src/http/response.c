@@ -1,7 +1,10 @@
 #include "http/response.h"
 
+#include <inttypes.h>
+
 #include "base/err.h"
 #include "http/h1.h"
+#include "http/h1_fields_priv.h"
 
 void rg_response_add(struct rg_response *res, struct rg_str name, struct rg_str value)
 {
@@ -9,17 +12,23 @@ void rg_response_add(struct rg_response *res, struct rg_str name, struct rg_str 
     res->fields[res->fields_n++] = (struct rg_http_field){name, value};
 }
 
-static void add_field(struct rg_buf *out, struct rg_str name, struct rg_str value)
+struct rg_str rg_response_find(const struct rg_response *res, struct rg_str name)
 {
-    rg_buf_add_str(out, name);
-    rg_buf_add(out, ": ", 2);
-    char *to = rg_buf_reserve(out, value.n + 2);
-    for (size_t i = 0; i < value.n; i++) {
-        char c = value.p[i];
-        to[i] = c == '\r' || c == '\n' || c == '\0' ? ' ' : c;
+    for (size_t i = 0; i < rg_response_fields_n(res); i++) {
+        if (rg_str_eq_nocase(rg_response_field(res, i)->name, name))
+            return rg_response_field(res, i)->value;
     }
-    memcpy(to + value.n, "\r\n", 2);
-    out->n += value.n + 2;
+    return (struct rg_str){NULL, 0};
+}
+
+/* Status line and fields. */
+static void add_start(const struct rg_response *res, struct rg_buf *out)
+{
+    rg_buf_addf(out, "HTTP/1.1 %d %s\r\n", res->status, rg_h1_reason(res->status));
+    for (size_t i = 0; i < rg_response_fields_n(res); i++) {
+        const struct rg_http_field *field = rg_response_field(res, i);
+        rg_h1_add_field(out, field->name, field->value);
+    }
 }
 
 bool rg_response_is_bodiless(int status)
@@ -40,9 +49,7 @@ void rg_response_encode_h1(const struct rg_response *res, enum rg_method request
                            unsigned request_minor, bool keep_alive, const char *date,
                            struct rg_buf *out)
 {
-    rg_buf_addf(out, "HTTP/1.1 %d %s\r\n", res->status, rg_h1_reason(res->status));
-    for (size_t i = 0; i < res->fields_n; i++)
-        add_field(out, res->fields[i].name, res->fields[i].value);
+    add_start(res, out);
     rg_buf_addf(out, "date: %s\r\n", date);
     if (!rg_response_is_bodiless(res->status))
         rg_buf_addf(out, "content-length: %zu\r\n", res->body.n);
@@ -57,9 +64,7 @@ void rg_response_encode_h1(const struct rg_response *res, enum rg_method request
 void rg_response_encode_h1_stream(const struct rg_response *res, bool is_chunked, const char *date,
                                   struct rg_buf *out)
 {
-    rg_buf_addf(out, "HTTP/1.1 %d %s\r\n", res->status, rg_h1_reason(res->status));
-    for (size_t i = 0; i < res->fields_n; i++)
-        add_field(out, res->fields[i].name, res->fields[i].value);
+    add_start(res, out);
     rg_buf_addf(out, "date: %s\r\n", date);
     if (is_chunked)
         rg_buf_add_c(out, "transfer-encoding: chunked\r\n");
@@ -67,5 +72,20 @@ void rg_response_encode_h1_stream(const struct rg_response *res, bool is_chunked
         rg_buf_add_c(out, "connection: upgrade\r\n");
     else
         rg_buf_add_c(out, "connection: close\r\n");
+    rg_buf_add(out, "\r\n", 2);
+}
+
+void rg_response_encode_h1_pieces(const struct rg_response *res, int64_t length, bool is_chunked,
+                                  unsigned request_minor, bool keep_alive, const char *date,
+                                  struct rg_buf *out)
+{
+    add_start(res, out);
+    if (rg_response_find(res, RG_STR("date")).p == NULL)
+        rg_buf_addf(out, "date: %s\r\n", date);
+    if (is_chunked)
+        rg_buf_add_c(out, "transfer-encoding: chunked\r\n");
+    else if (length >= 0 && !rg_response_is_bodiless(res->status))
+        rg_buf_addf(out, "content-length: %" PRId64 "\r\n", length);
+    add_connection(out, request_minor, keep_alive);
     rg_buf_add(out, "\r\n", 2);
 }

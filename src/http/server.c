@@ -91,6 +91,8 @@ void rg_http_server_add(struct rg_http_server *server, struct rg_http_link *link
 
 void rg_http_server_remove(struct rg_http_server *server, struct rg_http_link *link)
 {
+    if (server->next_link == link)
+        server->next_link = link->next;
     if (link->prev != NULL)
         link->prev->next = link->next;
     else
@@ -138,21 +140,33 @@ void rg_http_server_accept_tls(void *arg, int fd)
     begin(server, stream, (struct rg_http_transport){fd, true});
 }
 
+/* The next connection of a walk. Whoever is told that one is gone may end others. */
+static struct rg_http_link *walk(struct rg_http_server *server)
+{
+    struct rg_http_link *link = server->next_link;
+
+    if (link != NULL)
+        server->next_link = link->next;
+    return link;
+}
+
 void rg_http_server_drain(struct rg_http_server *server)
 {
+    struct rg_http_link *link;
+
     server->is_draining = true;
-    for (struct rg_http_link *link = server->links, *next; link != NULL; link = next) {
-        next = link->next;
+    server->next_link = server->links;
+    while ((link = walk(server)) != NULL)
         link->ops->drain(link);
-    }
 }
 
 void rg_http_server_close_all(struct rg_http_server *server)
 {
-    for (struct rg_http_link *link = server->links, *next; link != NULL; link = next) {
-        next = link->next;
+    struct rg_http_link *link;
+
+    server->next_link = server->links;
+    while ((link = walk(server)) != NULL)
         link->ops->close(link);
-    }
 }
 
 void rg_http_server_count_status(struct rg_http_server *server, int status)

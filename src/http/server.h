@@ -99,15 +99,21 @@ struct rg_exchange *rg_http_server_find(struct rg_http_server *server,
 void rg_exchange_respond(struct rg_exchange *exchange, const struct rg_response *response);
 
 /*
- * An answer whose body comes in pieces. begin takes status and fields of head, whose body is not
- * used; length is that of the body, or -1 where only its end will tell. Then any number of writes,
- * and finish or, where the body will never be complete, abort, which cuts the connection (HTTP/1.1)
- * or resets the stream (HTTP/2) so that nobody takes it for whole. Both end the exchange.
+ * An answer whose body comes in pieces. begin takes status (200 and above) and fields of head,
+ * which are without those of framing and connection; date is added where they have none; its body
+ * is not used. length is that of the body, or -1 where only its end will tell. Then any number of
+ * writes, and finish or, where the body will never be complete, abort, which cuts the connection
+ * (HTTP/1.1) or resets the stream (HTTP/2) so that nobody takes it for whole. Both end the
+ * exchange.
  *
  * A write takes everything, keeping what the peer does not read yet; it returns false where enough
- * is kept, and on_writable is called once there is room again. on_gone: the peer has left; the
- * exchange ends with that call. The body of an answer to HEAD, and of one that has none, is
- * dropped. May be called later than in the handler.
+ * is kept (256 KiB; of a stream of HTTP/2 64 KiB), and on_writable is called once there is room
+ * again. What is written beyond length is dropped; to finish before it is to abort. The body of an
+ * answer to HEAD, and of one that has none (204, 304), is dropped.
+ *
+ * on_gone: the peer has left, or was too slow, or the server closes all; the exchange ends with
+ * that call. Neither is called from inside of these functions. They may be called later than in the
+ * handler.
  */
 struct rg_body_events {
     void (*on_writable)(void *arg);
@@ -120,8 +126,8 @@ void rg_exchange_finish_body(struct rg_exchange *exchange);
 void rg_exchange_abort_body(struct rg_exchange *exchange);
 
 /*
- * Tells when the peer of an exchange that has no answer yet is gone; at most once, and not after
- * the answer has begun.
+ * Tells when the peer of an exchange that has no answer yet is gone, with which the exchange ends;
+ * at most once, and not after the answer has begun.
  */
 void rg_exchange_on_gone(struct rg_exchange *exchange, void (*fn)(void *arg), void *arg);
 

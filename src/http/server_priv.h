@@ -59,14 +59,43 @@ struct rg_exchange {
     bool has_slot;
     bool in_handler; /* server->request is this one's */
     bool is_taken;
+
+    /* An answer in pieces. */
+    bool is_streaming; /* begun, and neither finished nor aborted */
+    bool drops_body;   /* there is none: HEAD, 204, 304 */
+    bool is_full;      /* a write has returned false, and on_writable is due */
+    int64_t left;      /* announced and not written yet; -1: not known */
+    void (*on_writable)(void *arg);
+    /* Of who has begun to answer, or waits for the peer's end before that. */
+    void (*on_gone)(void *arg);
+    void *arg;
 };
 
-/* How each version answers; called when the exchange has ended. */
+/* How each version answers. respond, take, finish and abort are called when the exchange has ended;
+ * none of them tells anything. */
 struct rg_exchange_ops {
     void (*respond)(struct rg_exchange *exchange, const struct rg_response *response);
     void (*take)(struct rg_exchange *exchange, const struct rg_response *head,
                  struct rg_taken *ret);
+    void (*begin_body)(struct rg_exchange *exchange, const struct rg_response *head,
+                       int64_t length);
+    /* piece is not empty; false if enough is kept. */
+    bool (*write_body)(struct rg_exchange *exchange, struct rg_str piece);
+    void (*finish_body)(struct rg_exchange *exchange);
+    void (*abort_body)(struct rg_exchange *exchange);
 };
+
+/* What is to be called when all that belonged to an exchange is freed. */
+struct rg_gone {
+    void (*fn)(void *arg); /* NULL: nothing */
+    void *arg;
+};
+
+static inline void rg_gone_tell(struct rg_gone gone)
+{
+    if (gone.fn != NULL)
+        gone.fn(gone.arg);
+}
 
 #define RG_H2_MAX_SPARE 128
 
@@ -78,6 +107,7 @@ struct rg_http_server {
     size_t routes_n;
     struct rg_counters *counters;
     struct rg_http_link *links;
+    struct rg_http_link *next_link;          /* of a walk over all of them that may close any */
     struct rg_buf h2_spare[RG_H2_MAX_SPARE]; /* memory for output, between two uses */
     size_t h2_spare_n;
     size_t h2_unflushed; /* bytes that connections of HTTP/2 keep for the end of the turn */
@@ -114,8 +144,14 @@ void rg_http_server_refusal(struct rg_http_server *server, int status, const str
  */
 void rg_exchange_begin(struct rg_exchange *exchange);
 
-/* The exchange waits no more: it was answered, or its connection is gone. */
-void rg_exchange_end(struct rg_exchange *exchange);
+/*
+ * The connection or stream under the exchange is gone, and with it the exchange if it has not
+ * ended. Who must know is told by the caller, as the last thing it does.
+ */
+struct rg_gone rg_exchange_lost(struct rg_exchange *exchange);
+
+/* There is room again: calls on_writable if it is due. The exchange may be gone then. */
+void rg_exchange_tell_writable(struct rg_exchange *exchange);
 
 /* ---- h1_conn.c ---- */
 

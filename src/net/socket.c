@@ -36,6 +36,18 @@ void rg_socket_watch(struct rg_socket *socket, unsigned interest, uv_poll_cb on_
     rg_assert(uv_poll_start(&socket->poll, (int)interest, on_poll) == 0);
 }
 
+/* Once: whoever does not close the stream now would be told in every turn of the loop. */
+static void tell_hangup(struct rg_stream *stream)
+{
+    struct rg_socket *socket = RG_CONTAINER_OF(stream, struct rg_socket, stream);
+
+    stream->events->on_hangup(stream);
+    if (stream->owner != NULL && socket->interest == UV_DISCONNECT) {
+        socket->interest = 0;
+        uv_poll_stop(&socket->poll);
+    }
+}
+
 void rg_socket_tell(struct rg_stream *stream, int events)
 {
     if ((events & UV_WRITABLE) != 0 && stream->wants_write)
@@ -48,7 +60,7 @@ void rg_socket_tell(struct rg_stream *stream, int events)
     if (stream->wants_read)
         stream->events->on_readable(stream);
     else if ((events & UV_DISCONNECT) != 0)
-        stream->events->on_hangup(stream);
+        tell_hangup(stream);
 }
 
 void rg_socket_close(struct rg_socket *socket, uv_close_cb on_closed)
@@ -145,6 +157,13 @@ struct rg_stream *rg_socket_open(struct rg_reactor *reactor, int fd,
     }
     rg_stream_adopt(&socket->stream, events, owner);
     return &socket->stream;
+}
+
+void rg_socket_set_abort(int fd)
+{
+    const struct linger at_once = {.l_onoff = 1, .l_linger = 0};
+
+    setsockopt(fd, SOL_SOCKET, SO_LINGER, &at_once, sizeof(at_once));
 }
 
 /* ---- addresses ---- */

@@ -21,3 +21,6 @@ struct rg_stream *rg_socket_open(struct rg_reactor *reactor, int fd,
  * IPv4) to out, or "" where there is none (a socket pair, a peer that has gone).
  */
 void rg_socket_peer(int fd, char out[RG_PEER_SIZE]);
+
+/* Has the end of fd, which follows, look to the peer like a failure (RST), not like an end. */
+void rg_socket_set_abort(int fd);

@@ -23,7 +23,8 @@ struct rg_stream_events {
     void (*on_readable)(struct rg_stream *stream);
     /* More can be written. Only while writing is asked for. */
     void (*on_writable)(struct rg_stream *stream);
-    /* The peer closed its side or is gone; told while neither reading nor writing is on. */
+    /* The peer closed its side or is gone; told while neither reading nor writing is on, and once
+     * until that changes. */
     void (*on_hangup)(struct rg_stream *stream);
 };
 
