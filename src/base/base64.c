@@ -35,7 +35,8 @@ void rg_base64_add(struct rg_buf *out, const void *p, size_t n)
     encode(out, p, n, standard, true);
 }
 
-static int digit(char c)
+/* last: the two digits of the alphabet that are neither letters nor decimal. */
+static int digit(char c, const char *last)
 {
     if (c >= 'A' && c <= 'Z')
         return c - 'A';
@@ -43,10 +44,10 @@ static int digit(char c)
         return c - 'a' + 26;
     if (c >= '0' && c <= '9')
         return c - '0' + 52;
-    return c == '-' ? 62 : c == '_' ? 63 : -1;
+    return c == last[0] ? 62 : c == last[1] ? 63 : -1;
 }
 
-long rg_base64url_decode(struct rg_str s, void *out, size_t max)
+static long decode(struct rg_str s, const char *last, void *out, size_t max)
 {
     unsigned char *o = out;
     size_t n = 0;
@@ -58,7 +59,7 @@ long rg_base64url_decode(struct rg_str s, void *out, size_t max)
     if (s.n % 4 == 1)
         return RG_ESYNTAX;
     for (size_t i = 0; i < s.n; i++) {
-        int d = digit(s.p[i]);
+        int d = digit(s.p[i], last);
         if (d < 0)
             return RG_ESYNTAX;
         bits = bits << 6 | (uint32_t)d;
@@ -73,4 +74,14 @@ long rg_base64url_decode(struct rg_str s, void *out, size_t max)
     if ((bits & ((1u << have) - 1)) != 0)
         return RG_ESYNTAX;
     return (long)n;
+}
+
+long rg_base64url_decode(struct rg_str s, void *out, size_t max)
+{
+    return decode(s, "-_", out, max);
+}
+
+long rg_base64_decode(struct rg_str s, void *out, size_t max)
+{
+    return decode(s, "+/", out, max);
 }

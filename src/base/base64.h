@@ -22,3 +22,6 @@ void rg_base64_add(struct rg_buf *out, const void *p, size_t n);
  * the result is longer than max.
  */
 long rg_base64url_decode(struct rg_str s, void *out, size_t max);
+
+/* The same for standard base64. */
+long rg_base64_decode(struct rg_str s, void *out, size_t max);

@@ -47,28 +47,6 @@ static const struct version {
 
 /* -- structured mode ------------------------------------------------------- */
 
-static const char *kind_name(enum rg_json_kind kind)
-{
-    switch (kind) {
-    case RG_JSON_NULL:
-        return "null";
-    case RG_JSON_FALSE:
-    case RG_JSON_TRUE:
-        return "a boolean";
-    case RG_JSON_NUMBER:
-        return "a number";
-    case RG_JSON_STRING:
-        return "a string";
-    case RG_JSON_ARRAY:
-        return "an array";
-    case RG_JSON_OBJECT:
-        return "an object";
-    case RG_JSON_NONE:
-        break;
-    }
-    return "missing";
-}
-
 static bool is_string(const struct rg_projector *projector, int slot, struct rg_str plain)
 {
     struct rg_json value = rg_projector_get(projector, slot);
@@ -111,7 +89,7 @@ static int refuse_required(const char *name, enum rg_json_kind kind, bool is_num
     if (kind == RG_JSON_STRING)
         return rg_why_set(why, RG_EINVAL, place, "%s must not be empty", name);
     return rg_why_set(why, RG_EINVAL, place, "%s must be %s, not %s", name, expected,
-                      kind_name(kind));
+                      rg_json_kind_name(kind));
 }
 
 /* An attribute that must be a string with something in it, or a number where that is fine. */
@@ -188,7 +166,7 @@ static int read_envelope(struct rg_projector *projector, struct rg_str text, str
 
     if (root.kind != RG_JSON_OBJECT)
         return rg_why_set(why, RG_EINVAL, "", "an event must be a JSON object, not %s",
-                          kind_name(root.kind));
+                          rg_json_kind_name(root.kind));
     envelope.text = text;
     err = read_version(projector, &envelope.version, why);
     if (err < 0)
@@ -222,6 +200,12 @@ int rg_envelope_parse(struct rg_projector *projector, struct rg_str text, struct
     int err = rg_projector_run(projector, text, &root, why);
 
     return err < 0 ? err : read_envelope(projector, text, root, scratch, ret, why);
+}
+
+bool rg_envelope_is_claimed(const struct rg_projector *projector)
+{
+    return rg_projector_get(projector, RG_SLOT_SPECVERSION).kind != RG_JSON_NONE ||
+           rg_projector_get(projector, RG_SLOT_OLD_VERSION).kind != RG_JSON_NONE;
 }
 
 /* -- a glance -------------------------------------------------------------- */

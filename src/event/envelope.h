@@ -39,6 +39,12 @@ int rg_envelope_parse(struct rg_projector *projector, struct rg_str text, struct
                       struct rg_envelope *ret, struct rg_why *why);
 
 /*
+ * True if the text that projector has just read to its end says that it is an event, rightly or
+ * not: it has one of the attributes for the version. A text that could not be read says nothing.
+ */
+bool rg_envelope_is_claimed(const struct rg_projector *projector);
+
+/*
  * Answers for one event's type: does anybody want it at all, and if so, which of the type's fields
  * are asked for anywhere (a bit each; none if *ret_type is NULL: the type has no fields).
  */

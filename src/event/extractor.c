@@ -32,6 +32,8 @@ static const struct {
     {RG_SLOT_DATACONTENTTYPE, "/datacontenttype"},
     {RG_SLOT_SOURCE, "/source"},
     {RG_SLOT_DATA, "/data"},
+    {RG_SLOT_USERNAME, "/username"},
+    {RG_SLOT_ROLES, "/roles"},
 };
 _Static_assert(RG_COUNT_OF(envelope_slots) == RG_SLOT_ENVELOPE_COUNT, "one pointer per slot");
 

@@ -53,7 +53,9 @@ const struct rg_extractor_type *rg_extractors_at(const struct rg_extractors *ext
  */
 const struct rg_projection *rg_extractors_projection(const struct rg_extractors *extractors);
 
-/* The first slots of that projection: the attributes of an envelope. */
+/* The first slots of that projection: the attributes of an envelope, and what messages have
+ * instead.
+ */
 enum {
     RG_SLOT_SPECVERSION,     /* /specversion        1.0, 0.2 */
     RG_SLOT_TYPE,            /* /type               1.0, 0.2 */
@@ -66,5 +68,7 @@ enum {
     RG_SLOT_DATACONTENTTYPE, /* /datacontenttype  1.0 */
     RG_SLOT_SOURCE,          /* /source             all */
     RG_SLOT_DATA,            /* /data               all */
+    RG_SLOT_USERNAME,        /* /username           of what is no event, see addressees.h */
+    RG_SLOT_ROLES,           /* /roles */
     RG_SLOT_ENVELOPE_COUNT
 };

@@ -210,6 +210,28 @@ const char *rg_json_scan_end(struct rg_json_scan *scan, const char *p)
     return p;
 }
 
+const char *rg_json_kind_name(enum rg_json_kind kind)
+{
+    switch (kind) {
+    case RG_JSON_NULL:
+        return "null";
+    case RG_JSON_FALSE:
+    case RG_JSON_TRUE:
+        return "a boolean";
+    case RG_JSON_NUMBER:
+        return "a number";
+    case RG_JSON_STRING:
+        return "a string";
+    case RG_JSON_ARRAY:
+        return "an array";
+    case RG_JSON_OBJECT:
+        return "an object";
+    case RG_JSON_NONE:
+        break;
+    }
+    return "missing";
+}
+
 int rg_json_scan_explain(const struct rg_json_scan *scan, struct rg_str text, struct rg_why *why)
 {
     char place[32];

@@ -38,6 +38,9 @@ struct rg_json {
     struct rg_str text;
 };
 
+/* As a sentence names it: "a string", "null", "missing". Static storage. */
+const char *rg_json_kind_name(enum rg_json_kind kind);
+
 /*
  * Checks that text is exactly one JSON value with optional white space around and
  * fills *ret with it. A byte order mark is refused. Returns RG_ESYNTAX with the byte

@@ -1,5 +1,7 @@
 #include "event/tally.h"
 
+#include "base/clock.h"
+
 static const struct rg_family_row consumed_row = {
     "rig_consumed_events_total",
     "counter",
@@ -34,6 +36,17 @@ void rg_tally_done(struct rg_tally *tally)
     rg_family_free(&tally->failed);
     rg_family_free(&tally->duration);
     rg_family_free(&tally->forwarded);
+}
+
+void rg_tally_count(const struct rg_tally *tally, struct rg_str source, struct rg_str topic,
+                    int err, size_t n, uint64_t started_ns)
+{
+    rg_series_add(rg_family_get(tally->consumed, source, topic), n);
+    if (err < 0)
+        rg_series_add(rg_family_get(tally->failed, source, topic), n);
+    else if (n > 0)
+        rg_series_observe(rg_family_get(tally->duration, source, topic), n,
+                          (rg_clock_mono_ns() - started_ns) / n);
 }
 
 void rg_tally_expose(const struct rg_tally *tally, struct rg_buf *out)

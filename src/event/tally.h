@@ -20,5 +20,12 @@ struct rg_tally {
 void rg_tally_init(struct rg_tally *tally);
 void rg_tally_done(struct rg_tally *tally);
 
+/*
+ * Counts n events of one source and topic: failed ones if err < 0, otherwise good ones that took
+ * since started_ns (rg_clock_mono_ns()). For who has them one by one; the consumer counts in bulk.
+ */
+void rg_tally_count(const struct rg_tally *tally, struct rg_str source, struct rg_str topic,
+                    int err, size_t n, uint64_t started_ns);
+
 /* Appends the four families. */
 void rg_tally_expose(const struct rg_tally *tally, struct rg_buf *out);

@@ -539,6 +539,7 @@ struct rg_consumer *rg_consumer_start(const struct rg_kafka_settings *settings,
     for (size_t i = 0; i < topics->n; i++) {
         consumer->topics[i].name = rg_strndup(topics->items[i], strlen(topics->items[i]));
         consumer->topics[i].no = (uint32_t)i;
+        consumer->topics[i].format = rg_kafka_topic_format(settings, topics->items[i]);
     }
     init_lock(consumer);
     rg_assert(pthread_create(&consumer->thread, NULL, ingest, consumer) == 0);

@@ -26,6 +26,7 @@ struct rg_consumer_position {
 struct rg_consumer_topic {
     char *name;
     uint32_t no;
+    enum rg_format format;                  /* of its messages, as far as it is configured */
     struct rg_consumer_position *positions; /* by partition number */
     size_t positions_n;
 

@@ -64,23 +64,24 @@ static int binary(const struct rg_record_header *headers, size_t headers_n, stru
     return 0;
 }
 
-int rg_decode_record(const struct rg_record_header *headers, size_t headers_n, struct rg_str value,
-                     struct rg_buf *scratch, struct rg_str *ret, struct rg_why *why)
+/* How a record that may be either is to be read, as far as its headers tell. */
+static enum rg_format heard(const struct rg_record_header *headers, size_t n, struct rg_str type)
 {
-    struct rg_str type = content_type(headers, headers_n);
-
-    rg_buf_clear(scratch);
-    if (headers_n > RG_DECODE_MAX_HEADERS)
-        return rg_why_set(why, RG_EFULL, "", "more than %d record headers", RG_DECODE_MAX_HEADERS);
-    if (value.n == 0)
-        return rg_why_set(why, RG_EINVAL, "", "the value is empty");
-    if (type.p == NULL && is_avro(value) && value.n >= AVRO_MIN_BYTES)
-        return refuse_avro(why);
-    if (type.p == NULL) {
-        *ret = value;
-        return 0;
+    if (rg_envelope_kafka_mode(type) != RG_CE_BINARY ||
+        rg_str_starts_with_nocase(rg_str_trim(type), RG_STR("avro/binary")))
+        return RG_FORMAT_CLOUDEVENTS;
+    for (size_t i = 0; i < n; i++) {
+        if (rg_str_starts_with(headers[i].name, RG_STR("ce_")))
+            return RG_FORMAT_CLOUDEVENTS;
     }
+    return RG_FORMAT_NO_EVENT;
+}
 
+/* With a content type. */
+static int decode_event(const struct rg_record_header *headers, size_t headers_n,
+                        struct rg_str type, struct rg_str value, struct rg_buf *scratch,
+                        struct rg_str *ret, struct rg_why *why)
+{
     switch (rg_envelope_kafka_mode(type)) {
     case RG_CE_STRUCTURED:
         return structured(value, ret, why);
@@ -95,4 +96,29 @@ int rg_decode_record(const struct rg_record_header *headers, size_t headers_n, s
         break;
     }
     return binary(headers, headers_n, type, value, scratch, ret, why);
+}
+
+int rg_decode_record(const struct rg_record_header *headers, size_t headers_n, struct rg_str value,
+                     enum rg_format *format, struct rg_buf *scratch, struct rg_str *ret,
+                     struct rg_why *why)
+{
+    struct rg_str type = content_type(headers, headers_n);
+
+    rg_buf_clear(scratch);
+    if (value.n == 0)
+        return rg_why_set(why, RG_EINVAL, "", "the value is empty");
+    if (*format == RG_FORMAT_AUTO && type.n > 0)
+        *format = heard(headers, headers_n, type);
+    if (*format == RG_FORMAT_MESSAGES || *format == RG_FORMAT_NO_EVENT) {
+        *ret = value;
+        return 0;
+    }
+    if (headers_n > RG_DECODE_MAX_HEADERS)
+        return rg_why_set(why, RG_EFULL, "", "more than %d record headers", RG_DECODE_MAX_HEADERS);
+    if (type.p != NULL)
+        return decode_event(headers, headers_n, type, value, scratch, ret, why);
+    if (is_avro(value) && value.n >= AVRO_MIN_BYTES)
+        return refuse_avro(why);
+    *ret = value;
+    return 0;
 }

@@ -15,6 +15,7 @@
 #include "kafka/decode.h"
 
 enum {
+    MAX_SHOWN = 200, /* bytes of a bad message in its log line */
     NUDGE_EVERY_MS = 10,
     POLL_MS = RG_CONSUMER_POLL_MS,
     RETRY_MS = 2, /* between two offers of a kept message */
@@ -49,8 +50,9 @@ static size_t read_headers(const rd_kafka_message_t *m,
     return n;
 }
 
+/* *ret_format becomes what the message was taken for, also if it could not be used. */
 static int deliver(struct rg_consumer *consumer, const struct rg_consumer_topic *topic,
-                   const rd_kafka_message_t *m, struct rg_why *why)
+                   const rd_kafka_message_t *m, enum rg_format *ret_format, struct rg_why *why)
 {
     struct rg_record_header headers[RG_DECODE_MAX_HEADERS + 1];
     rd_kafka_timestamp_type_t kind;
@@ -59,33 +61,61 @@ static int deliver(struct rg_consumer *consumer, const struct rg_consumer_topic 
                                        .partition = m->partition,
                                        .offset = m->offset,
                                        .timestamp_ms = rd_kafka_message_timestamp(m, &kind),
-                                       .key = rg_str_n(m->key, m->key_len)};
+                                       .key = rg_str_n(m->key, m->key_len),
+                                       .format = topic->format};
     size_t headers_n = read_headers(m, headers);
-    int err = rg_decode_record(headers, headers_n, rg_str_n(m->payload, m->len), &consumer->scratch,
-                               &message.event, why);
+    int err = rg_decode_record(headers, headers_n, rg_str_n(m->payload, m->len), &message.format,
+                               &consumer->scratch, &message.event, why);
 
+    *ret_format = message.format;
     return err < 0 ? err : consumer->sink.event(consumer->sink.arg, &message, why);
+}
+
+/* The beginning of a value, not cut in the middle of a character. */
+static struct rg_str shown(const rd_kafka_message_t *m)
+{
+    struct rg_str value = rg_str_n(m->payload, m->len);
+
+    if (value.n <= MAX_SHOWN)
+        return value;
+    value.n = MAX_SHOWN;
+    while (value.n > MAX_SHOWN - 4 && ((unsigned char)value.p[value.n] & 0xc0) == 0x80)
+        value.n--;
+    return value;
+}
+
+/*
+ * An error where it should have been an event (configuration.md 6.3), a warning where it might have
+ * been anything (legacy-channels.md 11.4).
+ */
+static void log_bad(const struct rg_consumer_topic *topic, const rd_kafka_message_t *m,
+                    enum rg_format format, int err, const struct rg_why *why)
+{
+    enum rg_log_level level = format == RG_FORMAT_CLOUDEVENTS ? RG_LOG_ERROR : RG_LOG_WARN;
+
+    RG_LOG_AT(level, "bad message skipped", RG_FS("topic", topic->name),
+              RG_FI("partition", m->partition), RG_FI("offset", m->offset),
+              RG_FS("reason", why->text[0] != '\0' ? why->text : rg_strerror(err)),
+              RG_FS("place", why->place), RG_FSTR("value", shown(m)), RG_FU("bytes", m->len));
 }
 
 /* Returns RG_EAGAIN if the sink has no room; otherwise the matter of this message is ended. */
 static int hand_over(struct rg_consumer *consumer, const rd_kafka_message_t *m)
 {
     struct rg_consumer_topic *topic = topic_of(consumer, m->rkt);
+    enum rg_format format;
     struct rg_why why;
     int err;
 
     if (topic == NULL)
         return 0;
     why.place[0] = why.text[0] = '\0';
-    err = deliver(consumer, topic, m, &why);
+    err = deliver(consumer, topic, m, &format, &why);
     if (err == RG_EAGAIN)
         return err;
     if (err < 0) {
         topic->batch_failed++;
-        rg_log_error("bad message skipped", RG_FS("topic", topic->name),
-                     RG_FI("partition", m->partition), RG_FI("offset", m->offset),
-                     RG_FS("reason", why.text[0] != '\0' ? why.text : rg_strerror(err)),
-                     RG_FS("place", why.place));
+        log_bad(topic, m, format, err, &why);
     } else {
         topic->batch_good++;
     }

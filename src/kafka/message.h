@@ -7,15 +7,17 @@
 
 #include "base/err.h"
 #include "base/str.h"
+#include "event/format.h"
 
 struct rg_kafka_message {
     struct rg_str topic;
     uint32_t topic_no; /* its number in KAFKA_SOURCE_TOPICS */
     int32_t partition;
     int64_t offset;
-    int64_t timestamp_ms; /* the broker's or producer's; -1: none */
-    struct rg_str key;    /* p is NULL if there is none */
-    struct rg_str event;  /* structured JSON, decoded from whatever form the message had */
+    int64_t timestamp_ms;  /* the broker's or producer's; -1: none */
+    struct rg_str key;     /* p is NULL if there is none */
+    enum rg_format format; /* what event may be: as KAFKA_TOPIC_FORMATS and the headers say */
+    struct rg_str event;   /* structured JSON, decoded from whatever form the message had */
 };
 
 /*

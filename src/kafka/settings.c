@@ -19,12 +19,20 @@ const struct rg_option rg_kafka_options[] = {
     {.name = "KAFKA_HOSTS",
      .type = RG_OPT_LIST,
      AT(hosts),
-     .help = "The 2017 name of KAFKA_BROKERS, used if that is unset."},
+     .help =
+         "The 2017 name of KAFKA_BROKERS, used if that is unset; the topic of that time, message, "
+         "is then read, too."},
     {.name = "KAFKA_SOURCE_TOPICS",
      .type = RG_OPT_LIST,
-     .def = "rig",
      AT(source_topics),
-     .help = "Topics with events for clients, comma-separated."},
+     .help = "Topics with events and messages for clients, comma-separated; unset: rig, and where "
+             "KAFKA_HOSTS is in use also message."},
+    {.name = "KAFKA_TOPIC_FORMATS",
+     .type = RG_OPT_LIST,
+     AT(topic_formats),
+     .help = "What the messages of source topics are, topic=format, comma-separated: cloudevents "
+             "(events for whoever has subscribed), messages (JSON objects for the user in username "
+             "and the roles in roles) or auto, which is the default: recognised by content."},
     {.name = "KAFKATOFILTER_KAFKA_GROUP_ID",
      .type = RG_OPT_STRING,
      .def = "rig-kafka-to-filter",
@@ -200,6 +208,22 @@ static bool is_listed(const struct rg_option_list *list, size_t n, const char *i
     return false;
 }
 
+static void add_item(struct rg_option_list *list, const char *item)
+{
+    list->items = rg_realloc_array(list->items, list->n + 1, sizeof(list->items[0]));
+    list->items[list->n++] = rg_strndup(item, strlen(item));
+}
+
+/* The topics of the two times, if none are chosen. */
+static void complete_topics(struct rg_kafka_settings *settings, bool uses_hosts)
+{
+    if (settings->source_topics.n > 0)
+        return;
+    add_item(&settings->source_topics, "rig");
+    if (uses_hosts)
+        add_item(&settings->source_topics, "message");
+}
+
 static void check_topics(struct rg_option_list *topics, struct rg_problems *problems)
 {
     size_t kept = 0;
@@ -214,6 +238,81 @@ static void check_topics(struct rg_option_list *topics, struct rg_problems *prob
             topics->items[kept++] = topics->items[i];
     }
     topics->n = kept;
+}
+
+/* The format of an item topic=format, and the topic's length; a negative code if it has none. */
+static int parse_format(const char *item, size_t *ret_topic_n, enum rg_format *ret)
+{
+    static const char *const names[] = {[RG_FORMAT_AUTO] = "auto",
+                                        [RG_FORMAT_CLOUDEVENTS] = "cloudevents",
+                                        [RG_FORMAT_MESSAGES] = "messages"};
+    const char *equals = strchr(item, '=');
+
+    if (equals == NULL)
+        return RG_ESYNTAX;
+    struct rg_str topic = rg_str_trim(rg_str_n(item, (size_t)(equals - item)));
+    for (size_t i = 0; i < RG_COUNT_OF(names); i++) {
+        if (rg_str_eq_nocase(rg_str_trim(rg_str_c(equals + 1)), rg_str_c(names[i]))) {
+            *ret_topic_n = topic.n;
+            *ret = (enum rg_format)i;
+            return 0;
+        }
+    }
+    return RG_EINVAL;
+}
+
+/* True if the item, which parse_format() liked, is about this topic. */
+static bool is_about(const char *item, size_t n, const char *topic)
+{
+    return rg_str_eq(rg_str_n(item, n), rg_str_c(topic));
+}
+
+static bool is_source(const struct rg_kafka_settings *settings, const char *item, size_t n)
+{
+    for (size_t i = 0; i < settings->source_topics.n; i++) {
+        if (is_about(item, n, settings->source_topics.items[i]))
+            return true;
+    }
+    return false;
+}
+
+static void check_formats(const struct rg_kafka_settings *settings, struct rg_problems *problems)
+{
+    enum rg_format format, earlier;
+    size_t n, earlier_n;
+
+    for (size_t i = 0; i < settings->topic_formats.n; i++) {
+        const char *item = settings->topic_formats.items[i];
+        if (parse_format(item, &n, &format) < 0) {
+            rg_problem_add(problems, "KAFKA_TOPIC_FORMATS", item,
+                           "not of the form topic=format with the format cloudevents, messages or "
+                           "auto");
+            continue;
+        }
+        if (!is_source(settings, item, n))
+            rg_problem_add(problems, "KAFKA_TOPIC_FORMATS", item,
+                           "the topic is not among those of KAFKA_SOURCE_TOPICS");
+        for (size_t k = 0; k < i; k++) {
+            const char *other = settings->topic_formats.items[k];
+            if (parse_format(other, &earlier_n, &earlier) == 0 && format != earlier &&
+                rg_str_eq(rg_str_n(other, earlier_n), rg_str_n(item, n)))
+                rg_problem_add(problems, "KAFKA_TOPIC_FORMATS", item,
+                               "the topic has another format already: \"%s\"", other);
+        }
+    }
+}
+
+enum rg_format rg_kafka_topic_format(const struct rg_kafka_settings *settings, const char *topic)
+{
+    enum rg_format format;
+    size_t n;
+
+    for (size_t i = 0; i < settings->topic_formats.n; i++) {
+        const char *item = settings->topic_formats.items[i];
+        if (parse_format(item, &n, &format) == 0 && is_about(item, n, topic))
+            return format;
+    }
+    return RG_FORMAT_AUTO;
 }
 
 /* --------------------------------------------------------------- TLS, SASL */
@@ -360,10 +459,13 @@ static void check_together(const struct rg_kafka_settings *settings, enum rg_kaf
 
 void rg_kafka_settings_check(struct rg_kafka_settings *settings, struct rg_problems *problems)
 {
+    bool uses_hosts = settings->brokers.n == 0 && settings->hosts.n > 0;
     size_t before = problems->n;
 
     check_brokers(settings, problems);
+    complete_topics(settings, uses_hosts);
     check_topics(&settings->source_topics, problems);
+    check_formats(settings, problems);
     check_sasl(settings->sasl, problems);
     check_properties(settings->properties, problems);
     check_tls(settings, problems);

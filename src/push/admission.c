@@ -200,21 +200,35 @@ static int check_policy(struct rg_admission *a, struct rg_exchange *exchange)
     return refuse(a, RG_REFUSED_CHECK, "Subscription denied (not authorized).");
 }
 
-static int take_seat(struct rg_admission *a, struct rg_exchange *exchange)
+int rg_admission_take_seat(struct rg_hub *hub, struct rg_exchange *exchange,
+                           struct rg_seat **ret_seat, unsigned *ret_retry_after_s,
+                           const char **ret_text)
 {
     static const char *const texts[] = {
         [RG_LIMIT_RATE] = "Reached maximum number of connections",
         [RG_LIMIT_ADDRESS] = "Reached maximum number of connections from one address",
         [RG_LIMIT_CLIENTS] = "Reached maximum number of connections open at the same time"};
-    struct rg_limits *limits = a->hub->push->settings.limits;
+    struct rg_limits *limits = hub->push->settings.limits;
     char peer[RG_PEER_SIZE];
 
     if (limits == NULL)
         return 0;
     rg_exchange_peer(exchange, peer);
     enum rg_limit limit = rg_limits_enter(limits, peer, (uint64_t)rg_clock_wall_us() / 1000,
-                                          &a->seat, &a->retry_after_s);
-    return limit == RG_LIMIT_NONE ? 0 : refuse(a, RG_REFUSED_LIMIT, texts[limit]);
+                                          ret_seat, ret_retry_after_s);
+    if (limit == RG_LIMIT_NONE)
+        return 0;
+    *ret_text = texts[limit];
+    return RG_EFULL;
+}
+
+static int take_seat(struct rg_admission *a, struct rg_exchange *exchange)
+{
+    const char *text;
+
+    if (rg_admission_take_seat(a->hub, exchange, &a->seat, &a->retry_after_s, &text) < 0)
+        return refuse(a, RG_REFUSED_LIMIT, text);
+    return 0;
 }
 
 /* In the order of 4.2, and of 7.2. */

@@ -83,3 +83,11 @@ void rg_admission_refuse(struct rg_admission *admission, struct rg_exchange *exc
  * in this order (4.4). May end the client.
  */
 void rg_admission_let_in(struct rg_admission *admission, struct rg_client *client);
+
+/*
+ * Takes a seat for the client of exchange, for this and for other kinds of admission. RG_EFULL,
+ * with a sentence for the client, where there is none; *ret_seat is NULL where there are no limits.
+ */
+int rg_admission_take_seat(struct rg_hub *hub, struct rg_exchange *exchange,
+                           struct rg_seat **ret_seat, unsigned *ret_retry_after_s,
+                           const char **ret_text);

@@ -526,4 +526,14 @@ void rg_client_bind(struct rg_client *client, const struct rg_claims *claims)
         bind_expiry(client, claims->exp_s);
     if (claims->session.n > 0)
         bind_session(client, claims->session);
+    if (client->state == RG_CLIENT_OPEN && client->channels != NULL && claims->jti.n > 0)
+        bind_session(client, claims->jti);
+}
+
+void rg_client_set_device(struct rg_client *client, struct rg_device **devicep)
+{
+    struct rg_bond *bond = get_bond(client);
+
+    rg_device_free(&bond->device);
+    bond->device = RG_STEAL(*devicep);
 }

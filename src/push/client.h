@@ -19,6 +19,7 @@ struct rg_bond;
 struct rg_channels;
 struct rg_client;
 struct rg_claims;
+struct rg_device;
 struct rg_hub;
 struct rg_seat;
 struct rg_longpoll;
@@ -50,7 +51,7 @@ enum rg_end {
     RG_END_SLOW,       /* over CLIENT_QUEUE_BYTES */
     RG_END_STALLED,    /* took no byte for HTTP_WRITE_TIMEOUT */
     RG_END_PROTOCOL,   /* malformed WebSocket frames */
-    RG_END_POLICY,     /* sent data where only listening is allowed */
+    RG_END_POLICY,     /* sent data where only listening is allowed, or too much of it */
     RG_END_REFUSED,    /* the connect request was not acceptable */
     RG_END_SHUTDOWN,   /* the gateway stops */
     RG_END_EXPIRED,    /* a long-polling client that stopped polling */
@@ -71,6 +72,17 @@ enum rg_refusal {
     RG_REFUSED_LIMIT,         /* 429: there is no room; limits.h says which */
     RG_REFUSED_DRAINING,      /* 503: the gateway stops before it was decided */
     RG_REFUSALS
+};
+
+/* Why a channel cannot be joined; each is a label of rgate_channel_refusals_total. */
+enum rg_join_refusal {
+    RG_JOIN_UNMATCHED,     /* there is no such topic */
+    RG_JOIN_NO_USER,       /* the token does not name a user */
+    RG_JOIN_DENIED,        /* the topic is somebody else's */
+    RG_JOIN_SUBSCRIPTIONS, /* events: the constraints are not acceptable */
+    RG_JOIN_CHECK,         /* events: SUBSCRIPTION_CHECK says no */
+    RG_JOIN_LIMIT,         /* MAX_CHANNELS, MAX_SUBSCRIPTIONS */
+    RG_JOIN_REFUSALS
 };
 
 /* What one kind of client does in its own way; what may be NULL says so. */
@@ -205,7 +217,13 @@ void rg_client_kill(struct rg_client *client);
  * session that is banned already ends the client at once. With JWT_EXPIRY_CLOSES the client also
  * ends when claims expire, unless bound to later ones before; a warning event comes first. Once the
  * head is out and the transport's side is there, before rg_client_greet(); or later.
+ *
+ * A client with channels is also tied to the token's jti, which is what the sockets of that dialect
+ * are banned by (legacy-channels.md 13.3), and goes by CHANNEL_EXPIRY_CLOSES.
  */
 void rg_client_bind(struct rg_client *client, const struct rg_claims *claims);
+
+/* Keeps what is known of whoever is at the other end (taken; *devicep becomes NULL). */
+void rg_client_set_device(struct rg_client *client, struct rg_device **devicep);
 
 struct rg_client_handle rg_client_get_handle(const struct rg_client *client);

@@ -4,6 +4,7 @@
 
 #include "base/alloc.h"
 #include "base/rcu.h"
+#include "event/addressees.h"
 #include "push/hub.h"
 
 struct rg_dispatcher {
@@ -14,6 +15,7 @@ struct rg_dispatcher {
     struct rg_interest_match matches[RG_MAX_FIELD_SETS];
     struct rg_interest_view view; /* of the event that is glanced at */
     const struct rg_extractor_type *glanced_type;
+    struct rg_addressees addressees; /* of the message that is read */
 };
 
 struct rg_dispatcher *rg_dispatcher_new(struct rg_push *push)
@@ -131,10 +133,23 @@ int rg_dispatch(struct rg_dispatcher *d, struct rg_str text, enum rg_care care,
     size_t n = match(d, envelope.type, &reactors);
     if (n == 0)
         return 0;
-    if (!all_have_room(d->push, reactors))
+    if (origin->source != RG_SOURCE_GATEWAY && !all_have_room(d->push, reactors))
         return RG_EAGAIN;
     forward(d, &envelope, origin, n);
     return 0;
+}
+
+/* ---- messages on channels ---- */
+
+static void send_on(struct rg_push *push, enum rg_event_kind kind,
+                    const struct rg_channel_message *message, const struct rg_origin *origin,
+                    uint64_t reactors)
+{
+    struct rg_event *event =
+        rg_event_new_for_channel(kind, message, origin, reactors, push->hubs_n);
+
+    hand_over(push, event);
+    rg_event_unref(&event);
 }
 
 int rg_dispatch_to_channel(struct rg_push *push, enum rg_event_kind kind,
@@ -146,12 +161,111 @@ int rg_dispatch_to_channel(struct rg_push *push, enum rg_event_kind kind,
         return 0;
     if (kind != RG_EVENT_PRESENCE && !all_have_room(push, reactors))
         return RG_EAGAIN;
-    struct rg_event *event =
-        rg_event_new_for_channel(kind, message, origin, reactors, push->hubs_n);
-    hand_over(push, event);
-    rg_event_unref(&event);
+    send_on(push, kind, message, origin, reactors);
     return __builtin_popcountll(reactors);
 }
+
+int rg_dispatch_message(struct rg_push *push, const struct rg_str *topics, size_t n,
+                        struct rg_str payload, const struct rg_origin *origin)
+{
+    struct rg_channel_message message = {.name = RG_STR("message"), .payload = payload};
+    uint64_t reactors[RG_MAX_ADDRESSEES], all = 0;
+
+    rg_assert(n <= RG_MAX_ADDRESSEES);
+    for (size_t i = 0; i < n; i++) {
+        reactors[i] = rg_interest_get(push->interest, rg_match_key_of_channel(topics[i]));
+        all |= reactors[i];
+    }
+    if (all == 0)
+        return 0;
+    if (!all_have_room(push, all))
+        return RG_EAGAIN;
+    for (size_t i = 0; i < n; i++) {
+        message.topic = topics[i];
+        if (reactors[i] != 0)
+            send_on(push, RG_EVENT_CHANNEL, &message, origin, reactors[i]);
+    }
+    rg_series_add(rg_family_get(push->tally.forwarded, message.name, (struct rg_str){NULL, 0}), 1);
+    return __builtin_popcountll(all);
+}
+
+/* ---- records of topics: events, or messages ---- */
+
+/* An object without the white space around it, in text that is known to be one. */
+static struct rg_str object_in(struct rg_str text)
+{
+    const char *start = memchr(text.p, '{', text.n);
+    const char *end = memrchr(text.p, '}', text.n);
+
+    return rg_str_n(start, (size_t)(end + 1 - start));
+}
+
+/* The text that was just read is a message, if it is anything. */
+static int forward_message(struct rg_dispatcher *d, struct rg_str text,
+                           const struct rg_origin *origin, struct rg_why *why)
+{
+    int err = rg_addressees_read(d->projector, &d->scratch, &d->addressees, why);
+
+    if (err < 0)
+        return err;
+    err = rg_dispatch_message(d->push, d->addressees.topics, d->addressees.n, object_in(text),
+                              origin);
+    return err < 0 ? err : 0;
+}
+
+static int dispatch_as_message(struct rg_dispatcher *d, struct rg_str text, enum rg_format format,
+                               const struct rg_origin *origin, struct rg_why *why)
+{
+    struct rg_json root;
+    int err = rg_projector_run(d->projector, text, &root, why);
+
+    if (err < 0)
+        return err;
+    if (root.kind != RG_JSON_OBJECT)
+        return rg_why_set(why, RG_EINVAL, "", "a message must be a JSON object, not %s",
+                          rg_json_kind_name(root.kind));
+    if (format == RG_FORMAT_NO_EVENT && rg_envelope_is_claimed(d->projector))
+        return rg_why_set(why, RG_EINVAL, "",
+                          "the content type of a whole event is application/cloudevents+json, or "
+                          "there is none");
+    return forward_message(d, text, origin, why);
+}
+
+/* What was found to be neither is read once more, by whoever can say what is wrong with it. */
+static int refuse_record(struct rg_dispatcher *d, struct rg_str text,
+                         const struct rg_origin *origin, struct rg_why *why)
+{
+    struct rg_json root;
+    int err = rg_projector_run(d->projector, text, &root, why);
+
+    if (err < 0)
+        return err;
+    if (root.kind == RG_JSON_OBJECT && !rg_envelope_is_claimed(d->projector))
+        return rg_why_set(why, RG_EINVAL, "",
+                          "neither an event (with specversion or cloudEventsVersion) nor a message "
+                          "(with username or roles)");
+    return rg_dispatch(d, text, RG_CHECK_ENVELOPE, origin, NULL, why);
+}
+
+int rg_dispatch_record(struct rg_dispatcher *d, struct rg_str text, enum rg_format format,
+                       const struct rg_origin *origin, struct rg_why *why)
+{
+    if (format == RG_FORMAT_CLOUDEVENTS)
+        return rg_dispatch(d, text, RG_CHECK_ENVELOPE, origin, NULL, why);
+    if (format != RG_FORMAT_AUTO)
+        return dispatch_as_message(d, text, format, origin, why);
+
+    /* Messages are found among what is no event, so that telling them apart costs events nothing.
+     * No sentence yet: it takes longer than the reading, and is right for few. */
+    int err = rg_dispatch(d, text, RG_CHECK_ENVELOPE, origin, NULL, NULL);
+    if (err >= 0 || err == RG_EAGAIN)
+        return err;
+    if (!rg_envelope_is_claimed(d->projector) && rg_addressees_are_named(d->projector))
+        return forward_message(d, text, origin, why);
+    return refuse_record(d, text, origin, why);
+}
+
+/* ---- checking only ---- */
 
 int rg_dispatch_check(struct rg_dispatcher *d, struct rg_str text, struct rg_why *why)
 {

@@ -11,6 +11,7 @@
 #pragma once
 
 #include "event/event.h"
+#include "event/format.h"
 #include "push/push.h"
 
 struct rg_dispatcher;
@@ -27,8 +28,9 @@ enum rg_care {
 
 /*
  * Reads one structured event and hands it to the reactors. Returns 0 (also when nobody wants it);
- * RG_EAGAIN if an inbox that it must go to has no room, and then nothing happened; RG_ESYNTAX or
- * RG_EINVAL, with why, if it is not a CloudEvent. What reaches a reactor was checked to its end,
+ * RG_EAGAIN if an inbox that it must go to has no room, and then nothing happened (not for
+ * RG_SOURCE_GATEWAY: nobody could send it again); RG_ESYNTAX or RG_EINVAL, with why, if it is not a
+ * CloudEvent. What reaches a reactor was checked to its end,
  * whatever care says; care decides whether mistakes in other events are noticed. ret (may be NULL)
  * receives what was read, valid until the next call; it is not filled for an event that
  * RG_CHECK_ENVELOPE ended early.
@@ -50,6 +52,24 @@ int rg_dispatch_check(struct rg_dispatcher *dispatcher, struct rg_str text, stru
 int rg_dispatch_to_channel(struct rg_push *push, enum rg_event_kind kind,
                            const struct rg_channel_message *message,
                            const struct rg_origin *origin);
+
+/*
+ * A message for users and roles (legacy-channels.md 11.3): takes payload, which must be checked
+ * JSON, to all that have joined one of the n topics (at most RG_MAX_ADDRESSEES), as the channel's
+ * event "message". Returns the number of reactors that somebody is on, 0 if there is nobody;
+ * RG_EAGAIN if one of their inboxes has no room, and then nobody gets it.
+ */
+int rg_dispatch_message(struct rg_push *push, const struct rg_str *topics, size_t n,
+                        struct rg_str payload, const struct rg_origin *origin);
+
+/*
+ * What comes from a topic. RG_FORMAT_CLOUDEVENTS: an event, read with RG_CHECK_ENVELOPE.
+ * RG_FORMAT_MESSAGES: an object for those that it names (event/addressees.h), who get it as it is.
+ * RG_FORMAT_AUTO: what claims to be an event is one or nothing; any other object that names
+ * somebody is a message. RG_FORMAT_NO_EVENT: the latter only. Returns as rg_dispatch() does.
+ */
+int rg_dispatch_record(struct rg_dispatcher *dispatcher, struct rg_str text, enum rg_format format,
+                       const struct rg_origin *origin, struct rg_why *why);
 
 #define RG_MAX_BATCH 10000 /* a reactor is busy with nothing else meanwhile */
 

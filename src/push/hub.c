@@ -9,6 +9,7 @@
 
 #include "base/alloc.h"
 #include "http/websocket.h"
+#include "push/announce.h"
 #include "push/channels.h"
 
 #define PREFETCH_AHEAD 8
@@ -29,6 +30,11 @@
     [RG_HUB_REFUSALS + (refusal)] = {"rgate_refused_connects_total", "counter",                    \
                                      "reason=\"" label "\"",                                       \
                                      "Clients that were not let in, by reason."}
+
+#define BY_JOIN_REFUSAL(refusal, label)                                                            \
+    [RG_HUB_JOIN_REFUSALS + (refusal)] = {"rgate_channel_refusals_total", "counter",               \
+                                          "reason=\"" label "\"",                                  \
+                                          "Channels that could not be joined, by reason."}
 
 const struct rg_counter_row rg_hub_counter_rows[RG_HUB_ROWS] = {
     BY_TRANSPORT(RG_HUB_CLIENTS, "rgate_connections", "gauge", "Open client connections."),
@@ -54,7 +60,17 @@ const struct rg_counter_row rg_hub_counter_rows[RG_HUB_ROWS] = {
     BY_REFUSAL(RG_REFUSED_CHECK, "check"),
     BY_REFUSAL(RG_REFUSED_LIMIT, "limit"),
     BY_REFUSAL(RG_REFUSED_DRAINING, "draining"),
-    [RG_HUB_SUBSCRIPTIONS] = {"rig_subscriptions_total", "gauge", NULL, "Current subscriptions."},
+    BY_JOIN_REFUSAL(RG_JOIN_UNMATCHED, "unmatched"),
+    BY_JOIN_REFUSAL(RG_JOIN_NO_USER, "no_user"),
+    BY_JOIN_REFUSAL(RG_JOIN_DENIED, "denied"),
+    BY_JOIN_REFUSAL(RG_JOIN_SUBSCRIPTIONS, "subscriptions"),
+    BY_JOIN_REFUSAL(RG_JOIN_CHECK, "check"),
+    BY_JOIN_REFUSAL(RG_JOIN_LIMIT, "limit"),
+    [RG_HUB_JOINS] = {"rgate_channel_joins_total", "counter", NULL, "Channels that were joined."},
+    [RG_HUB_MESSAGES] = {"rgate_channel_messages_total", "counter", NULL,
+                         "Messages from channel sockets."},
+    [RG_HUB_SUBSCRIPTIONS] = {"rig_subscriptions_total", "gauge", NULL,
+                              "Current subscriptions, joined channels among them."},
     [RG_HUB_EVENTS] = {"rgate_events_fanned_out_total", "counter", NULL,
                        "Events taken from an inbox, once per reactor that wanted them."},
     [RG_HUB_WRITES] = {"rgate_writes_total", "counter", NULL,
@@ -96,6 +112,8 @@ struct rg_hub *rg_hub_new(struct rg_push *push, struct rg_reactor *reactor)
     hub->dispatcher = rg_dispatcher_new(push);
     hub->compressor = rg_compressor_new(push->settings.compression_min_bytes);
     hub->counters = rg_counters_new(RG_HUB_ROWS);
+    hub->channel_limits = (struct rg_ws_message_limits){
+        .max_bytes = push->settings.channels.max_message_bytes, .max_fragments = 64};
 
     for (enum rg_encoding e = RG_ENC_SSE_CHUNKED; e <= RG_ENC_SSE_GZIP_PLAIN; e++)
         hub->heartbeats[e] = rg_msg_from_sse(e, RG_STR(": heartbeat\n\n"));
@@ -117,6 +135,7 @@ void rg_hub_free(struct rg_hub **hubp)
     if (hub == NULL)
         return;
     *hubp = NULL;
+    rg_announcer_stop(hub->push->announcer, hub);
     rg_hub_settle(hub);
     rg_assert(hub->clients_n == 0 && hub->questions_n == 0);
     for (size_t i = 0; i < RG_ENC_COUNT; i++)

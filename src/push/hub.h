@@ -10,6 +10,7 @@
 
 #include "base/slots.h"
 #include "http/server.h"
+#include "http/ws_message.h"
 #include "push/client.h"
 #include "push/compression.h"
 #include "push/dispatch.h"
@@ -22,7 +23,10 @@ enum {
     RG_HUB_DELIVERIES = RG_HUB_CONNECTS + RG_TRANSPORTS, /* + enum rg_transport */
     RG_HUB_ENDS = RG_HUB_DELIVERIES + RG_TRANSPORTS,     /* + enum rg_end */
     RG_HUB_REFUSALS = RG_HUB_ENDS + RG_ENDS - 1, /* + enum rg_refusal, which counts from 1 */
-    RG_HUB_SUBSCRIPTIONS = RG_HUB_REFUSALS + RG_REFUSALS,
+    RG_HUB_JOIN_REFUSALS = RG_HUB_REFUSALS + RG_REFUSALS, /* + enum rg_join_refusal */
+    RG_HUB_JOINS = RG_HUB_JOIN_REFUSALS + RG_JOIN_REFUSALS,
+    RG_HUB_MESSAGES,
+    RG_HUB_SUBSCRIPTIONS,
     RG_HUB_EVENTS,
     RG_HUB_WRITES,
     RG_HUB_ROWS
@@ -58,6 +62,7 @@ struct rg_hub {
     void (*on_empty)(void *arg); /* while draining: the last client is gone */
     void *on_empty_arg;
     struct rg_msg *heartbeats[RG_ENC_COUNT];
+    struct rg_ws_message_limits channel_limits; /* of what channel sockets send */
 };
 
 /* push and reactor are borrowed. The hub takes the number of the reactor in push->hubs. */

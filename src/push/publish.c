@@ -45,14 +45,7 @@ static size_t ce_attributes(const struct rg_request *req, struct rg_ce_attribute
 
 static void count(const struct rg_tally *tally, int err, size_t n, uint64_t started_ns)
 {
-    const struct rg_str source = RG_STR("http"), topic = RG_STR("");
-
-    rg_series_add(rg_family_get(tally->consumed, source, topic), n);
-    if (err < 0)
-        rg_series_add(rg_family_get(tally->failed, source, topic), n);
-    else if (n > 0)
-        rg_series_observe(rg_family_get(tally->duration, source, topic), n,
-                          (rg_clock_mono_ns() - started_ns) / n);
+    rg_tally_count(tally, RG_STR("http"), RG_STR(""), err, n, started_ns);
 }
 
 static void answer_unreadable(struct rg_answer *answer, struct rg_exchange *exchange, int err,

@@ -21,6 +21,7 @@ struct rg_push *rg_push_new(const struct rg_push_settings *settings,
         .wait = rg_announce_wait,
         .arg = push,
     });
+    push->announcer = rg_announcer_new(push);
     push->directory = rg_directory_new();
     rg_random_bytes(&push->instance, sizeof(push->instance));
     rg_tally_init(&push->tally);
@@ -36,6 +37,7 @@ void rg_push_free(struct rg_push **pushp)
     *pushp = NULL;
     rg_seal_free(&push->connection_seal);
     rg_roster_free(&push->roster);
+    rg_announcer_free(&push->announcer);
     rg_directory_free(&push->directory);
     rg_interest_free(&push->interest);
     rg_tally_done(&push->tally);

@@ -20,6 +20,7 @@
 #include "presence/directory.h"
 #include "presence/roster.h"
 
+struct rg_announcer;
 struct rg_hub;
 struct rg_limits;
 
@@ -70,6 +71,7 @@ struct rg_push {
     struct rg_seal *connection_seal;
     uint64_t instance;              /* of this process: an old token is genuine but gone */
     struct rg_roster *roster;       /* who is present on which channel; owned */
+    struct rg_announcer *announcer; /* wakes a reactor for it; owned */
     struct rg_directory *directory; /* which sessions have connections; owned */
     struct rg_tally tally;          /* what became of the events, from every source */
     struct rg_hub *hubs[RG_MAX_REACTORS];

@@ -6,7 +6,10 @@
  * once; where it waits for keys it lives on without the request and finds the exchange again.
  *
  * A token is looked for in every parameter `token`, in the WebSocket sub-protocols
- * (base64url.bearer.phx.<x>) and in X-Phoenix-AuthToken; one valid one is enough.
+ * (base64url.bearer.phx.<x>) and in X-Phoenix-AuthToken; one valid one with a jti is enough. As
+ * none of them comes by itself, as a cookie would, the check of the origin keeps no more out than
+ * pages whose users were talked into giving them a token: pages from localhost are let in, then
+ * those of ORIGINS, or, where that is any, of CORS.
  *
  * Thread: the reactor.
  */
@@ -36,8 +39,9 @@ struct rg_socket_admission {
     struct rg_buf text; /* what the next lie in */
     struct rg_str tokens[RG_MAX_SOCKET_TOKENS];
     size_t tokens_n;
+    struct rg_str token; /* the valid one of them */
     struct rg_device *device;
-    bool is_answered;
+    bool is_answered; /* the new keys are there, if there are any */
 
     /* The decision. */
     enum rg_refusal

@@ -29,13 +29,15 @@
 #include "ops/admin.h"
 #include "ops/session_blacklist.h"
 #include "push/api.h"
+#include "push/user_messages.h"
 #include "rgate/access.h"
 #include "rgate/demo.h"
 #include "rgate/https.h"
 #include "rgate/page.h"
 
-#define CLIENT_ROUTES     (RG_API_ROUTES + RG_DEMO_ROUTES + 1)
-#define INTERNAL_ROUTES   (2 + RG_SESSION_BLACKLIST_ROUTES + RG_ADMIN_ROUTES)
+#define CLIENT_ROUTES (RG_API_ROUTES + RG_DEMO_ROUTES + 1)
+#define INTERNAL_ROUTES                                                                            \
+    (2 + RG_USER_MESSAGES_ROUTES + RG_SESSION_BLACKLIST_ROUTES + RG_ADMIN_ROUTES)
 #define HTTP_DRAIN_MS     3000 /* for answers under way, once the clients are gone */
 #define COMMIT_TIMEOUT_MS 3000
 #define ROOM_FOR_COMMANDS ((size_t)1024 * 1024)
@@ -96,7 +98,7 @@ static int on_kafka_event(void *arg, const struct rg_kafka_message *m, struct rg
     struct rg_origin origin = {RG_SOURCE_KAFKA, m->topic_no, m->partition, m->offset,
                                m->timestamp_ms};
 
-    return rg_dispatch(gateway->ingest_dispatcher, m->event, RG_CHECK_ENVELOPE, &origin, NULL, why);
+    return rg_dispatch_record(gateway->ingest_dispatcher, m->event, m->format, &origin, why);
 }
 
 static void on_ingest_start(void *arg)
@@ -401,10 +403,14 @@ static void build_control(struct rg_gateway *gateway, const struct rg_dev_option
         (struct rg_route){post, "/v3/messages", rg_publish_handle, &gateway->internal_publish, max};
     rows[1] =
         (struct rg_route){post, "/v2/messages", rg_publish_handle, &gateway->internal_publish, max};
-    rg_session_blacklist_routes(gateway->access.blacklist, rows + 2);
-    rg_admin_routes(&gateway->health, &gateway->metrics, rows + 2 + RG_SESSION_BLACKLIST_ROUTES);
-    gateway->internal_http =
-        rg_http_server_new(&gateway->control, &gateway->http_settings, rows, INTERNAL_ROUTES);
+    rows += 2;
+    rg_user_messages_routes(gateway->push, rows);
+    rows += RG_USER_MESSAGES_ROUTES;
+    rg_session_blacklist_routes(gateway->access.blacklist, rows);
+    rows += RG_SESSION_BLACKLIST_ROUTES;
+    rg_admin_routes(&gateway->health, &gateway->metrics, rows);
+    gateway->internal_http = rg_http_server_new(&gateway->control, &gateway->http_settings,
+                                                gateway->internal_routes, INTERNAL_ROUTES);
     gateway->internal_listener = rg_listener_open(&gateway->control, gateway->internal_fd,
                                                   rg_http_server_accept, gateway->internal_http);
     gateway->internal_https_listener =

@@ -18,12 +18,13 @@
 
 static struct rg_buf scratch;
 static struct rg_why why;
+static enum rg_format format; /* of the topic, then of the record */
 
 static int decode(const struct rg_record_header *headers, size_t n, struct rg_str value,
                   struct rg_str *ret)
 {
     memset(&why, 0, sizeof(why));
-    return rg_decode_record(headers, n, value, &scratch, ret, &why);
+    return rg_decode_record(headers, n, value, &format, &scratch, ret, &why);
 }
 
 static int decode_as(const char *content_type, struct rg_str value, struct rg_str *ret)
@@ -164,6 +165,80 @@ static int free_scratch(void **state)
     return 0;
 }
 
+#define MESSAGE "{\"username\":\"ada\"}"
+
+/* Decodes a record of a topic with this format; *ret_format becomes the record's. */
+static int decode_for(enum rg_format topic, const struct rg_record_header *headers, size_t n,
+                      const char *value, enum rg_format *ret_format)
+{
+    struct rg_str text = {NULL, 0};
+    int err;
+
+    format = topic;
+    err = decode(headers, n, rg_str_c(value), &text);
+    *ret_format = format;
+    format = RG_FORMAT_AUTO;
+    /* A message is handed on as it is. */
+    if (err == 0 && *ret_format != RG_FORMAT_CLOUDEVENTS)
+        assert_ptr_equal(text.p, value);
+    return err;
+}
+
+static void headers_are_irrelevant_where_a_topic_has_messages(void **state)
+{
+    static const struct rg_record_header headers[] = {
+        HEADER("content-type", "application/cloudevents+xml"), HEADER("ce_type", "a")};
+    enum rg_format got;
+
+    (void)state;
+    assert_int_equal(decode_for(RG_FORMAT_MESSAGES, headers, 2, MESSAGE, &got), 0);
+    assert_int_equal(got, RG_FORMAT_MESSAGES);
+    assert_int_equal(decode_for(RG_FORMAT_MESSAGES, NULL, 0, "", &got), RG_EINVAL);
+}
+
+static void headers_that_speak_of_events_decide_where_a_topic_has_both(void **state)
+{
+    static const struct {
+        struct rg_record_header headers[2];
+        enum rg_format expected;
+        bool is_fine;
+    } cases[] = {
+        {{HEADER("key", "x"), HEADER("other", "y")}, RG_FORMAT_AUTO, true},
+        {{HEADER("content-type", ""), HEADER("other", "y")}, RG_FORMAT_AUTO, true},
+        {{HEADER("Content-Type", "application/json"), HEADER("other", "y")},
+         RG_FORMAT_NO_EVENT,
+         true},
+        {{HEADER("content-type", "text/plain"), HEADER("ce-type", "a")}, RG_FORMAT_NO_EVENT, true},
+        {{HEADER("content-type", "application/cloudevents"), HEADER("other", "y")},
+         RG_FORMAT_CLOUDEVENTS,
+         true},
+        {{HEADER("content-type", "application/json"), HEADER("ce_type", "a")},
+         RG_FORMAT_CLOUDEVENTS,
+         false},
+        {{HEADER("content-type", "avro/binary"), HEADER("other", "y")},
+         RG_FORMAT_CLOUDEVENTS,
+         false},
+    };
+    enum rg_format got;
+
+    (void)state;
+    for (size_t i = 0; i < RG_COUNT_OF(cases); i++) {
+        int err = decode_for(RG_FORMAT_AUTO, cases[i].headers, 2, MESSAGE, &got);
+        if ((err == 0) != cases[i].is_fine || got != cases[i].expected)
+            fail_msg("case %zu: %d, format %d", i, err, (int)got);
+    }
+}
+
+static void a_topic_with_events_takes_nothing_else(void **state)
+{
+    static const struct rg_record_header header = HEADER("content-type", "application/json");
+    enum rg_format got;
+
+    (void)state;
+    assert_true(decode_for(RG_FORMAT_CLOUDEVENTS, &header, 1, MESSAGE, &got) < 0);
+    assert_int_equal(got, RG_FORMAT_CLOUDEVENTS);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -176,6 +251,9 @@ int main(void)
         cmocka_unit_test(hyphenated_attributes_do_not_count),
         cmocka_unit_test(first_content_type_counts),
         cmocka_unit_test(too_many_headers_are_refused),
+        cmocka_unit_test(headers_are_irrelevant_where_a_topic_has_messages),
+        cmocka_unit_test(headers_that_speak_of_events_decide_where_a_topic_has_both),
+        cmocka_unit_test(a_topic_with_events_takes_nothing_else),
     };
     return cmocka_run_group_tests(tests, NULL, free_scratch);
 }

@@ -130,6 +130,72 @@ static void new_name_of_the_brokers_wins(void **state)
     assert_string_equal(settings.brokers.items[0], "new:9092");
 }
 
+static void assert_topics(const char *topics)
+{
+    RG_CLEANUP(rg_buf_done) struct rg_buf got = {0};
+
+    assert_fine();
+    for (size_t i = 0; i < settings.source_topics.n; i++)
+        rg_buf_addf(&got, "%s%s", i > 0 ? "," : "", settings.source_topics.items[i]);
+    rg_buf_add_char(&got, '\0');
+    assert_string_equal(got.p, topics);
+    forget(NULL);
+}
+
+static void old_name_of_the_brokers_brings_the_old_topic(void **state)
+{
+    (void)state;
+    set("KAFKA_HOSTS", "old");
+    assert_topics("rig,message");
+    set("KAFKA_HOSTS", "old");
+    set("KAFKA_SOURCE_TOPICS", "mine");
+    assert_topics("mine");
+    set("KAFKA_HOSTS", "same:9092");
+    set("KAFKA_BROKERS", "same:9092");
+    assert_topics("rig");
+    set("KAFKA_BROKERS", "new");
+    set("KAFKA_SOURCE_TOPICS", " , ");
+    assert_topics("rig");
+}
+
+static void topics_have_the_format_that_is_chosen_for_them(void **state)
+{
+    (void)state;
+    set("KAFKA_SOURCE_TOPICS", "a,ab,b,c");
+    set("KAFKA_TOPIC_FORMATS", "b=messages, ab = CloudEvents ,c=auto,b=messages");
+    assert_fine();
+    assert_int_equal(rg_kafka_topic_format(&settings, "a"), RG_FORMAT_AUTO);
+    assert_int_equal(rg_kafka_topic_format(&settings, "ab"), RG_FORMAT_CLOUDEVENTS);
+    assert_int_equal(rg_kafka_topic_format(&settings, "b"), RG_FORMAT_MESSAGES);
+    assert_int_equal(rg_kafka_topic_format(&settings, "c"), RG_FORMAT_AUTO);
+    forget(state);
+    set("KAFKA_HOSTS", "old");
+    set("KAFKA_TOPIC_FORMATS", "message=messages");
+    assert_fine();
+}
+
+static void bad_format_is_named(void **state)
+{
+    static const struct {
+        const char *formats, *told;
+    } cases[] = {
+        {"a=xml", "a=xml"},
+        {"a", "topic=format"},
+        {"a=", "topic=format"},
+        {"other=auto", "not among those of KAFKA_SOURCE_TOPICS"},
+        {"=auto", "not among those of KAFKA_SOURCE_TOPICS"},
+        {"a=auto,a=messages", "another format already"},
+    };
+
+    for (size_t i = 0; i < RG_COUNT_OF(cases); i++) {
+        set("KAFKA_SOURCE_TOPICS", "a,b");
+        set("KAFKA_TOPIC_FORMATS", cases[i].formats);
+        assert_refused("KAFKA_TOPIC_FORMATS");
+        assert_true(is_told(cases[i].told));
+        forget(state);
+    }
+}
+
 static void bad_topic_is_named(void **state)
 {
     (void)state;
@@ -398,6 +464,9 @@ int main(void)
         TEST(bad_broker_is_named),
         TEST(old_name_of_the_brokers_still_works),
         TEST(new_name_of_the_brokers_wins),
+        TEST(old_name_of_the_brokers_brings_the_old_topic),
+        TEST(topics_have_the_format_that_is_chosen_for_them),
+        TEST(bad_format_is_named),
         TEST(bad_topic_is_named),
         TEST(sasl_needs_a_known_mechanism_user_and_password),
         TEST(all_sasl_mechanisms_make_a_client),

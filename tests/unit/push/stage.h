@@ -73,9 +73,8 @@ static inline void shard_init(unsigned id)
     shard->hub = rg_hub_new(push, &shard->reactor);
     shard->reactor.ctx = shard->hub;
     shard->reactor.on_batch = settle;
-    rg_api_routes(shard->hub, &shard->publish, shard->routes);
-    shard->http = rg_http_server_new(&shard->reactor, &rg_http_default_settings, shard->routes,
-                                     RG_API_ROUTES);
+    size_t n = rg_api_routes(shard->hub, &shard->publish, shard->routes);
+    shard->http = rg_http_server_new(&shard->reactor, &rg_http_default_settings, shard->routes, n);
     shard->hub->http = shard->http;
 }
 

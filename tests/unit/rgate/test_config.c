@@ -281,7 +281,8 @@ static void keys_and_algorithms_that_do_not_fit_fail(void **state)
 
 static void who_a_token_is_of_stands_at_a_pointer_or_a_name(void **state)
 {
-    RG_CLEANUP(rg_config_free) struct rg_config *config =
+    RG_CLEANUP(rg_config_free)
+    struct rg_config *config =
         load(VARIABLES("JWT_USER_FIELD", "https://id.example/~name", "JWT_ROLES_FIELD", "/a/b~1c"));
 
     (void)state;
