@@ -1,5 +1,7 @@
 #include "http/h1_fields_priv.h"
 
+#include "base/alloc.h"
+
 bool rg_h1_is_all(struct rg_str s, unsigned char class)
 {
     for (size_t i = 0; i < s.n; i++) {
@@ -112,4 +114,19 @@ void rg_h1_add_field(struct rg_buf *out, struct rg_str name, struct rg_str value
     }
     memcpy(to + value.n, "\r\n", 2);
     out->n += value.n + 2;
+}
+
+bool rg_h1_is_of_hop(struct rg_str name)
+{
+    static const struct rg_str names[] = {
+        {"connection", 10}, {"content-length", 14},    {"http2-settings", 14},
+        {"keep-alive", 10}, {"proxy-connection", 16},  {"te", 2},
+        {"trailer", 7},     {"transfer-encoding", 17}, {"upgrade", 7},
+    };
+
+    for (size_t i = 0; i < RG_COUNT_OF(names); i++) {
+        if (rg_str_eq_nocase(name, names[i]))
+            return true;
+    }
+    return false;
 }

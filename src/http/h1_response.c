@@ -2,7 +2,6 @@
 
 #include <stdio.h>
 
-#include "base/alloc.h"
 #include "http/h1_fields_priv.h"
 
 #define MAX_STATUS       599
@@ -109,22 +108,6 @@ static int parse_field(struct head *head)
     return wrong != NULL ? malformed(head, wrong) : 0;
 }
 
-/* Between us and the service alone: RFC 9110 7.6.1, and what would announce a message's framing. */
-static bool is_of_hop(struct rg_str name)
-{
-    static const struct rg_str names[] = {
-        {"connection", 10}, {"content-length", 14},    {"http2-settings", 14},
-        {"keep-alive", 10}, {"proxy-connection", 16},  {"te", 2},
-        {"trailer", 7},     {"transfer-encoding", 17}, {"upgrade", 7},
-    };
-
-    for (size_t i = 0; i < RG_COUNT_OF(names); i++) {
-        if (rg_str_eq_nocase(name, names[i]))
-            return true;
-    }
-    return false;
-}
-
 static bool is_nominated(const struct head *head, struct rg_str name)
 {
     for (size_t i = 0; i < head->options_n; i++) {
@@ -140,7 +123,7 @@ static void drop_hop_fields(struct head *head)
     size_t kept = 0;
 
     for (size_t i = 0; i < res->fields_n; i++) {
-        if (!is_of_hop(res->fields[i].name) && !is_nominated(head, res->fields[i].name))
+        if (!rg_h1_is_of_hop(res->fields[i].name) && !is_nominated(head, res->fields[i].name))
             res->fields[kept++] = res->fields[i];
     }
     res->fields_n = kept;

@@ -7,8 +7,9 @@
  * pauses it, which stops reading from the service. A connection goes back to the pool only when
  * both messages are complete and nothing else has arrived on it. HTTP/1.1 only.
  *
- * The parser of answers is as strict as that of requests: what is ambiguous (both lengths, a coding
- * that is not exactly chunked, folding, bare CR) is RG_UPSTREAM_MALFORMED and the connection ends.
+ * The parser of answers is as strict as that of requests (h1_response.h): what is ambiguous (both
+ * lengths, a coding that is not exactly chunked, folding, bare CR) is RG_UPSTREAM_MALFORMED and the
+ * connection ends.
  *
  * Thread: the reactor.
  */
@@ -32,14 +33,20 @@ extern const struct rg_upstream_settings rg_upstream_default_settings;
 struct rg_upstream_request {
     const char *host; /* name or address; borrowed for the call of rg_upstreams_send() */
     unsigned port;
-    struct rg_str method; /* as sent */
-    struct rg_str target; /* origin form: path and query */
-    /* Sent as they are, in this order; without those of framing and connection. */
+    struct rg_str method; /* a token, as sent */
+    /* Origin form: path and query. Bytes that may not stand there are percent-encoded. */
+    struct rg_str target;
+    /*
+     * Sent as they are, in this order, host among them. Those of framing and of the connection, and
+     * what is no field, are left out; CR, LF and NUL in a value become spaces.
+     */
     const struct rg_http_field *fields;
     size_t fields_n;
     struct rg_str body; /* whole; content-length is made of it where has_body */
     bool has_body;
-    uint64_t response_timeout_ms; /* from the request's last byte to the head, and between pieces */
+    /* From the request's last byte to the head, and between pieces; also without progress in
+     * sending. Pauses do not count. */
+    uint64_t response_timeout_ms;
 };
 
 enum rg_upstream_error {
@@ -50,15 +57,19 @@ enum rg_upstream_error {
 };
 
 struct rg_upstream_head {
-    int status;
-    const struct rg_http_field *fields; /* end to end only: without framing and hop-by-hop ones */
-    size_t fields_n;
-    int64_t length; /* of the body; -1: not known before its end */
+    int status; /* 200 to 599 */
+    /* End to end only: without framing and hop-by-hop ones. Borrowed for the call of on_head. */
+    const struct rg_http_field *fields;
+    size_t fields_n; /* at most RG_MAX_FIELDS_PER_MESSAGE */
+    /* Of the body; -1: not known before its end. To HEAD: what the service says of it. */
+    int64_t length;
 };
 
 /*
  * What becomes of a call: one head, any number of pieces, one end; or a failure at any time, which
- * is the last. 1xx answers are not told. None of them is called by rg_upstreams_send() itself.
+ * is the last. 1xx answers are not told. None of them is called from inside of the functions below.
+ * Any of them may pause or cancel its call or send others; with on_end and on_failure the call is
+ * gone. A piece is not empty, at most RG_READ_BUFFER bytes, and borrowed for the call.
  */
 struct rg_upstream_events {
     void (*on_head)(void *arg, const struct rg_upstream_head *head);
@@ -70,7 +81,10 @@ struct rg_upstream_events {
 /* settings is copied. */
 struct rg_upstreams *rg_upstreams_new(struct rg_reactor *reactor,
                                       const struct rg_upstream_settings *settings);
-/* Closes all connections without telling; calls are over. After it a turn of the loop is due. */
+/*
+ * Closes all connections without telling; calls are over. After it a turn of the loop is due. Who
+ * holds calls for exchanges closes the server first, and cancels them in on_gone.
+ */
 void rg_upstreams_close_all(struct rg_upstreams *upstreams);
 void rg_upstreams_free(struct rg_upstreams **upstreamsp);
 
@@ -83,7 +97,7 @@ struct rg_upstream_call *rg_upstreams_send(struct rg_upstreams *upstreams,
                                            const struct rg_upstream_request *request,
                                            const struct rg_upstream_events *events, void *arg);
 
-/* Reading stops and goes on. */
+/* Reading stops and goes on. While a call is paused it is told nothing. */
 void rg_upstream_pause(struct rg_upstream_call *call);
 void rg_upstream_resume(struct rg_upstream_call *call);
 
