@@ -28,9 +28,11 @@ import document  # noqa: E402
 import figures  # noqa: E402
 import hotspots  # noqa: E402
 import machine  # noqa: E402
+import presence  # noqa: E402
 from programs import TOP, Failure, Kafka, Unavailable  # noqa: E402
 
-FIGURES = {**figures.FIGURES, **connect.FIGURES, **carriers.FIGURES, **channels.FIGURES}
+FIGURES = {**figures.FIGURES, **connect.FIGURES, **carriers.FIGURES, **channels.FIGURES,
+           **presence.FIGURES}
 
 
 class Context:

@@ -1,6 +1,9 @@
 // The application behind the gateway: it logs people in, writes what they say to Kafka, and can throw
 // a session out. It keeps no state: who is connected, and with what, is the gateway's business.
 //
+//   node server.mjs                 serves until it is told to stop
+//   node server.mjs create-topic    makes the topic, where brokers do not do that by themselves
+//
 //   PORT                 where it listens (8080; 0: a free one)
 //   KAFKA_BROKERS        HOST:PORT,...
 //   JWT_SECRET_KEY       the key that the gateway verifies tokens with
@@ -115,6 +118,14 @@ const server = createServer((req, res) => {
     res.end(JSON.stringify({ error: error.message }));
   });
 });
+
+if (process.argv[2] === 'create-topic') {
+  const admin = kafka.admin();
+  await admin.connect();
+  await admin.createTopics({ topics: [{ topic: TOPIC }] });
+  await admin.disconnect();
+  process.exit(0);
+}
 
 await producer.connect();
 server.listen(Number(PORT), '127.0.0.1', () => console.log(`chat: http://localhost:${server.address().port}/`));

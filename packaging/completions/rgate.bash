@@ -15,7 +15,7 @@ _rgate()
         token:--alg) words="HS256 HS384 HS512" ;;
         *:--url) words="http://localhost:4000" ;;
         publish:--type | publish:--data | publish:--source | publish:--id) return ;;
-        publish:--brokers | publish:--topic | publish:--key | publish:--jwt) return ;;
+        publish:--brokers | publish:--topic | publish:--key | publish:--jwt | publish:--user) return ;;
         subscribe:--type | subscribe:--where | subscribe:--subscriptions) return ;;
         subscribe:--jwt | subscribe:--count) return ;;
         token:--secret | token:--sub | token:--jti | token:--claim | token:--exp) return ;;
@@ -23,7 +23,7 @@ _rgate()
         dev:*) words="--expose --no-demo --help" ;;
         check:*) words="--no-connect --all --help" ;;
         publish:*)
-            words="--type --data --source --id --brokers --topic --key --url --cacert --insecure --jwt --help"
+            words="--type --data --source --id --brokers --topic --key --url --cacert --insecure --jwt --user --help"
             ;;
         subscribe:*)
             words="--url --cacert --insecure --ws --type --where --subscriptions --jwt --count --once --raw --all --help"

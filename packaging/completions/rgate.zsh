@@ -34,7 +34,8 @@ _rgate() {
             '--brokers[bootstrap brokers]:host\:port:' '--topic[Kafka topic]:topic:' \
             '--key[key of the message]:key:' '--url[of the gateway]:URL:_urls' \
             '--cacert[certificates to trust]:file:_files' '--insecure[trust any certificate]' \
-            '--jwt[JSON Web Token]:token:' $help '1:body:_files -P @' ;;
+            '--jwt[JSON Web Token]:token:' '--user[send a message to this user]:name:' \
+            $help '1:body:_files -P @' ;;
     subscribe)
         _arguments '--url[of the gateway]:URL:_urls' '--ws[use a WebSocket]' \
             '--cacert[certificates to trust]:file:_files' '--insecure[trust any certificate]' \

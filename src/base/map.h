@@ -53,7 +53,10 @@ void rg_map_remove(struct rg_map *map, struct rg_map_link *link);
 /* The first thing whose hash is from or more, or NULL: with 0, the first of all. */
 struct rg_map_link *rg_map_first(const struct rg_map *map, uint64_t from);
 
-/* The thing behind link, or NULL. Both take more than O(1) only where few are left of many. */
+/*
+ * The thing behind link, or NULL. Whoever removes things on the way asks for the next one first; to
+ * ask for the first again and again would look at the empty chains of all that are gone.
+ */
 struct rg_map_link *rg_map_next(const struct rg_map *map, const struct rg_map_link *link);
 
 /*

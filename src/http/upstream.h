@@ -69,7 +69,7 @@ struct rg_upstream_head {
  * What becomes of a call: one head, any number of pieces, one end; or a failure at any time, which
  * is the last. 1xx answers are not told. None of them is called from inside of the functions below.
  * Any of them may pause or cancel its call or send others; with on_end and on_failure the call is
- * gone. A piece is not empty, at most RG_READ_BUFFER bytes, and borrowed for the call.
+ * gone. A piece is not empty, and borrowed for the call.
  */
 struct rg_upstream_events {
     void (*on_head)(void *arg, const struct rg_upstream_head *head);

@@ -161,12 +161,14 @@ void rg_directory_leave(struct rg_directory *directory, struct rg_str session)
 void rg_directory_free(struct rg_directory **directoryp)
 {
     struct rg_directory *directory = RG_STEAL(*directoryp);
-    struct rg_map_link *link;
 
     if (directory == NULL)
         return;
-    while ((link = rg_map_first(&directory->sessions, 0)) != NULL)
+    for (struct rg_map_link *link = rg_map_first(&directory->sessions, 0), *next; link != NULL;
+         link = next) {
+        next = rg_map_next(&directory->sessions, link);
         forget_locked(directory, RG_CONTAINER_OF(link, struct session, link));
+    }
     rg_map_done(&directory->sessions);
     rg_map_done(&directory->users);
     pthread_mutex_destroy(&directory->lock);

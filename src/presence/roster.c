@@ -4,9 +4,6 @@
  *   topics ── topic ── users ── presence <-> presence <-> ...    one user's in one topic: a ring
  *   users ─── user <── presences { meta, presence, presence }    one entrant's: one allocation
  *
- * Most rings have one member, so nothing stands between topic and presence: the oldest of a ring is
- * itself what the topic's map of users finds, and the next oldest takes its place when it leaves.
- *
  * What is to be told: a topic has news from its first announcement on until an interval has passed
  * without another. All news stand in a queue in the order in which they may be announced next,
  * because each goes to its end when it is announced and the interval is the same for all. So a
@@ -21,26 +18,16 @@
 #include <pthread.h>
 
 #include "base/alloc.h"
-#include "base/base64.h"
 #include "base/counter.h"
 #include "base/hash.h"
 #include "base/map.h"
-#include "base/random.h"
-#include "event/json.h"
+#include "presence/ring_priv.h"
 
-#define REF_BYTES      8
 #define KEPT_BYTES     65536 /* of the buffer for diffs */
 #define MIN_JOINED     4
 #define REAPED_AT_ONCE 2 /* more than come at once */
 
-struct user {
-    struct rg_map_link link;
-    uint32_t refs; /* entrants, those with a leave to be told included */
-    uint32_t n;
-    char name[];
-};
-
-struct topic {
+struct rg_topic {
     struct rg_map_link link;
     struct rg_map users; /* the first of each ring */
     struct news *news;   /* or NULL */
@@ -49,31 +36,12 @@ struct topic {
     char name[];
 };
 
-/* There are very many of these. */
-struct presence {
-    struct rg_map_link link;      /* of the first of a ring; before it is in: the topic's hash */
-    struct presence *next, *prev; /* the ring, from the oldest on */
-    struct topic *topic;
-    unsigned char ref[REF_BYTES];
-    uint32_t i : 31; /* in its entrant's */
-    uint32_t is_first : 1;
-    uint32_t joined; /* place in news->joined, plus 1; 0: its join is not to be told any more */
-};
-
-struct rg_presences {
-    struct user *user;
-    uint32_t refs; /* the owner's, and one of each presence whose leave is to be told */
-    uint32_t n;
-    uint32_t meta_n;
-    struct presence at[]; /* behind them the meta, ready for one more member: "{" or "{...," */
-};
-
 struct news {
     struct news *next, *prev; /* the queue */
-    struct topic *topic;
-    uint64_t due_ms;          /* the interval since the last announcement has passed */
-    uint64_t version;         /* of the last change */
-    struct presence **joined; /* to be told; of each ring the newest */
+    struct rg_topic *topic;
+    uint64_t due_ms;             /* the interval since the last announcement has passed */
+    uint64_t version;            /* of the last change */
+    struct rg_presence **joined; /* to be told; of each ring the newest */
     uint32_t joined_n, joined_cap;
     uint32_t left_n;
     struct rg_map left; /* to be told: the first of each ring of those who have left */
@@ -134,27 +102,22 @@ static void unlock(struct rg_roster *roster)
 
 /* ---- users ---- */
 
-static struct rg_str user_name(const struct user *user)
-{
-    return rg_str_n(user->name, user->n);
-}
-
 static bool is_user(const struct rg_map_link *link, const void *name)
 {
-    return rg_str_eq(user_name(RG_CONTAINER_OF(link, const struct user, link)),
+    return rg_str_eq(rg_user_name(RG_CONTAINER_OF(link, const struct rg_user, link)),
                      *(const struct rg_str *)name);
 }
 
-static struct user *find_user_locked(struct rg_roster *roster, struct rg_str name, uint64_t hash)
+static struct rg_user *find_user_locked(struct rg_roster *roster, struct rg_str name, uint64_t hash)
 {
     struct rg_map_link *link = rg_map_find(&roster->users, hash, is_user, &name);
 
-    return link != NULL ? RG_CONTAINER_OF(link, struct user, link) : NULL;
+    return link != NULL ? RG_CONTAINER_OF(link, struct rg_user, link) : NULL;
 }
 
-static struct user *ref_user_locked(struct rg_roster *roster, struct rg_str name, uint64_t hash)
+static struct rg_user *ref_user_locked(struct rg_roster *roster, struct rg_str name, uint64_t hash)
 {
-    struct user *user = find_user_locked(roster, name, hash);
+    struct rg_user *user = find_user_locked(roster, name, hash);
 
     if (user == NULL) {
         user = rg_alloc(sizeof(*user) + name.n);
@@ -168,7 +131,7 @@ static struct user *ref_user_locked(struct rg_roster *roster, struct rg_str name
     return user;
 }
 
-static void unref_user_locked(struct rg_roster *roster, struct user *user)
+static void unref_user_locked(struct rg_roster *roster, struct rg_user *user)
 {
     if (--user->refs > 0)
         return;
@@ -178,39 +141,41 @@ static void unref_user_locked(struct rg_roster *roster, struct user *user)
 
 /* ---- topics ---- */
 
-static struct rg_str topic_name(const struct topic *topic)
+static struct rg_str topic_name(const struct rg_topic *topic)
 {
     return rg_str_n(topic->name, topic->n);
 }
 
 static bool is_topic(const struct rg_map_link *link, const void *name)
 {
-    return rg_str_eq(topic_name(RG_CONTAINER_OF(link, const struct topic, link)),
+    return rg_str_eq(topic_name(RG_CONTAINER_OF(link, const struct rg_topic, link)),
                      *(const struct rg_str *)name);
 }
 
-static struct topic *find_topic_locked(struct rg_roster *roster, struct rg_str name, uint64_t hash)
+static struct rg_topic *find_topic_locked(struct rg_roster *roster, struct rg_str name,
+                                          uint64_t hash)
 {
     struct rg_map_link *link = rg_map_find(&roster->topics, hash, is_topic, &name);
 
-    return link != NULL ? RG_CONTAINER_OF(link, struct topic, link) : NULL;
+    return link != NULL ? RG_CONTAINER_OF(link, struct rg_topic, link) : NULL;
 }
 
-static struct topic *need_topic_locked(struct rg_roster *roster, struct rg_str name, uint64_t hash)
+static struct rg_topic *need_topic_locked(struct rg_roster *roster, struct rg_str name,
+                                          uint64_t hash)
 {
-    struct topic *topic = find_topic_locked(roster, name, hash);
+    struct rg_topic *topic = find_topic_locked(roster, name, hash);
 
     if (topic != NULL)
         return topic;
     topic = rg_alloc(sizeof(*topic) + name.n);
-    *topic = (struct topic){.n = (uint32_t)name.n};
+    *topic = (struct rg_topic){.n = (uint32_t)name.n};
     if (name.n > 0)
         memcpy(topic->name, name.p, name.n);
     rg_map_add(&roster->topics, &topic->link, hash);
     return topic;
 }
 
-static void forget_if_empty_locked(struct rg_roster *roster, struct topic *topic)
+static void forget_if_empty_locked(struct rg_roster *roster, struct rg_topic *topic)
 {
     if (topic->presences_n > 0 || topic->news != NULL)
         return;
@@ -219,71 +184,9 @@ static void forget_if_empty_locked(struct rg_roster *roster, struct topic *topic
     rg_free(topic);
 }
 
-static bool is_watched_locked(const struct rg_roster *roster, const struct topic *topic)
+static bool is_watched_locked(const struct rg_roster *roster, const struct rg_topic *topic)
 {
     return roster->settings.is_watched(roster->settings.arg, topic_name(topic));
-}
-
-/* ---- presences ---- */
-
-static struct rg_presences *entrant_of(const struct presence *presence)
-{
-    return RG_CONTAINER_OF(presence - presence->i, struct rg_presences, at[0]);
-}
-
-static struct user *user_of(const struct presence *presence)
-{
-    return entrant_of(presence)->user;
-}
-
-static struct presence *presence_of(const struct rg_map_link *link)
-{
-    return RG_CONTAINER_OF(link, struct presence, link);
-}
-
-static char *meta_of(struct rg_presences *presences)
-{
-    return (char *)&presences->at[presences->n];
-}
-
-static bool is_space(char c)
-{
-    return c == ' ' || c == '\t' || c == '\n' || c == '\r';
-}
-
-/* The members of a JSON object, without braces and white space around. */
-static struct rg_str members_of(struct rg_str object)
-{
-    rg_assert(object.n >= 2 && object.p[0] == '{' && object.p[object.n - 1] == '}');
-    struct rg_str members = {object.p + 1, object.n - 2};
-    while (members.n > 0 && is_space(members.p[0]))
-        members = rg_str_n(members.p + 1, members.n - 1);
-    while (members.n > 0 && is_space(members.p[members.n - 1]))
-        members.n--;
-    return members;
-}
-
-static struct rg_presences *presences_new(const struct rg_roster *roster,
-                                          const struct rg_roster_entrant *entrant)
-{
-    struct rg_str members = members_of(entrant->meta);
-    size_t at_bytes = entrant->topics_n * sizeof(struct presence);
-    struct rg_presences *presences;
-
-    rg_assert(entrant->topics_n <= INT32_MAX && members.n < UINT32_MAX - 2);
-    presences = rg_alloc(sizeof(*presences) + at_bytes + members.n + 2);
-    *presences = (struct rg_presences){.refs = 1, .n = (uint32_t)entrant->topics_n};
-    for (uint32_t i = 0; i < presences->n; i++) {
-        presences->at[i] = (struct presence){.i = i};
-        presences->at[i].link.hash = hash_of(roster, entrant->topics[i]);
-        rg_random_bytes(presences->at[i].ref, REF_BYTES);
-    }
-    char *meta = meta_of(presences);
-    *meta = '{';
-    memcpy(meta + 1, members.p, members.n);
-    meta[1 + members.n] = ',';
-    presences->meta_n = (uint32_t)(members.n > 0 ? members.n + 2 : 1);
-    return presences;
 }
 
 static void unref_presences_locked(struct rg_roster *roster, struct rg_presences *presences)
@@ -292,142 +195,6 @@ static void unref_presences_locked(struct rg_roster *roster, struct rg_presences
         return;
     unref_user_locked(roster, presences->user);
     rg_free(presences);
-}
-
-void rg_presences_ref(const struct rg_presences *presences, size_t i, char out[RG_PHX_REF_LEN + 1])
-{
-    RG_CLEANUP(rg_buf_done) struct rg_buf ref = {0};
-
-    rg_assert(i < presences->n);
-    rg_base64_add(&ref, presences->at[i].ref, REF_BYTES);
-    rg_assert(ref.n == RG_PHX_REF_LEN);
-    memcpy(out, ref.p, ref.n);
-    out[RG_PHX_REF_LEN] = '\0';
-}
-
-static bool is_of_user(const struct rg_map_link *link, const void *user)
-{
-    return user_of(presence_of(link)) == user;
-}
-
-static struct presence *find_ring(const struct rg_map *map, const struct user *user)
-{
-    struct rg_map_link *link = rg_map_find(map, user->link.hash, is_of_user, user);
-
-    return link != NULL ? presence_of(link) : NULL;
-}
-
-/* As the newest of its user's. */
-static void add_to_ring(struct rg_map *map, struct presence *presence)
-{
-    const struct user *user = user_of(presence);
-    struct presence *first = find_ring(map, user);
-
-    presence->is_first = first == NULL;
-    if (first == NULL) {
-        presence->next = presence->prev = presence;
-        rg_map_add(map, &presence->link, user->link.hash);
-        return;
-    }
-    presence->next = first;
-    presence->prev = first->prev;
-    presence->prev->next = presence->next->prev = presence;
-}
-
-static void take_from_ring(struct rg_map *map, struct presence *presence)
-{
-    struct presence *next = presence->next;
-
-    if (presence->is_first) {
-        rg_map_remove(map, &presence->link);
-        presence->is_first = false;
-        if (next != presence) {
-            next->is_first = true;
-            rg_map_add(map, &next->link, user_of(next)->link.hash);
-        }
-    }
-    presence->prev->next = next;
-    next->prev = presence->prev;
-}
-
-/* ---- as JSON ---- */
-
-/* Between members and elements, all of which are objects here or end with one. */
-static void add_comma(struct rg_buf *out)
-{
-    if (out->p[out->n - 1] == '}')
-        rg_buf_add_char(out, ',');
-}
-
-static void add_meta(struct rg_buf *out, const struct presence *presence)
-{
-    struct rg_presences *presences = entrant_of(presence);
-
-    add_comma(out);
-    rg_buf_add(out, meta_of(presences), presences->meta_n);
-    rg_buf_add_c(out, "\"phx_ref\":\"");
-    rg_base64_add(out, presence->ref, REF_BYTES);
-    rg_buf_add_c(out, "\"}");
-}
-
-static void add_ring_metas(struct rg_buf *out, const struct presence *first)
-{
-    const struct presence *presence = first;
-
-    do {
-        add_meta(out, presence);
-        presence = presence->next;
-    } while (presence != first);
-}
-
-static void begin_user(struct rg_buf *out, const struct user *user)
-{
-    add_comma(out);
-    rg_json_add_string(out, user_name(user));
-    rg_buf_add_c(out, ":{\"metas\":[");
-}
-
-static void end_user(struct rg_buf *out)
-{
-    rg_buf_add_c(out, "]}");
-}
-
-/* {"ada":{"metas":[...]},...} with all rings of a map. */
-static void add_rings(struct rg_buf *out, const struct rg_map *map)
-{
-    rg_buf_add_char(out, '{');
-    for (struct rg_map_link *link = rg_map_first(map, 0); link != NULL;
-         link = rg_map_next(map, link)) {
-        begin_user(out, user_of(presence_of(link)));
-        add_ring_metas(out, presence_of(link));
-        end_user(out);
-    }
-    rg_buf_add_char(out, '}');
-}
-
-/* The same with those of whom it is to be told that they joined; it is so no more. */
-static void add_joined(struct rg_buf *out, struct news *news)
-{
-    rg_buf_add_char(out, '{');
-    for (uint32_t i = 0; i < news->joined_n; i++) {
-        struct presence *presence = news->joined[i];
-        if (presence->joined == 0)
-            continue; /* has been told with another of its ring */
-        begin_user(out, user_of(presence));
-        add_meta(out, presence);
-        presence->joined = 0;
-        /* Within a ring they stand together: they are the newest. */
-        for (struct presence *next = presence->next; next->joined != 0; next = next->next) {
-            add_meta(out, next);
-            next->joined = 0;
-        }
-        for (struct presence *prev = presence->prev; prev->joined != 0; prev = prev->prev) {
-            add_meta(out, prev);
-            prev->joined = 0;
-        }
-        end_user(out);
-    }
-    rg_buf_add_char(out, '}');
 }
 
 /* ---- news ---- */
@@ -445,7 +212,7 @@ static void unqueue(struct news *news)
 }
 
 /* New news are not in the queue, but nothing is behind their first change: it is announced. */
-static struct news *need_news_locked(struct topic *topic)
+static struct news *need_news_locked(struct rg_topic *topic)
 {
     if (topic->news == NULL) {
         struct news *news = rg_zalloc(sizeof(*news));
@@ -456,6 +223,19 @@ static struct news *need_news_locked(struct topic *topic)
     return topic->news;
 }
 
+static void unref_ring_locked(struct rg_roster *roster, struct rg_presence *first)
+{
+    struct rg_presence *last = first->prev;
+
+    for (struct rg_presence *presence = first, *next;; presence = next) {
+        bool is_last = presence == last;
+        next = presence->next;
+        unref_presences_locked(roster, rg_presences_of(presence));
+        if (is_last)
+            return;
+    }
+}
+
 /* Nothing is to be told any more. */
 static void clear_locked(struct rg_roster *roster, struct news *news)
 {
@@ -463,11 +243,12 @@ static void clear_locked(struct rg_roster *roster, struct news *news)
     for (uint32_t i = 0; i < news->joined_n; i++)
         news->joined[i]->joined = 0;
     news->joined_n = 0;
-    for (struct rg_map_link *link; (link = rg_map_first(&news->left, 0)) != NULL;) {
-        struct presence *presence = presence_of(link);
-        take_from_ring(&news->left, presence);
-        unref_presences_locked(roster, entrant_of(presence));
+    for (struct rg_map_link *link = rg_map_first(&news->left, 0), *next; link != NULL;
+         link = next) {
+        next = rg_map_next(&news->left, link);
+        unref_ring_locked(roster, rg_ring_of(link));
     }
+    rg_map_done(&news->left);
     news->left_n = 0;
 }
 
@@ -476,7 +257,6 @@ static void forget_news_locked(struct rg_roster *roster, struct news *news)
     clear_locked(roster, news);
     unqueue(news);
     news->topic->news = NULL;
-    rg_map_done(&news->left);
     rg_free(news->joined);
     rg_free(news);
 }
@@ -484,7 +264,7 @@ static void forget_news_locked(struct rg_roster *roster, struct news *news)
 /* The interval of the oldest in the queue has passed without a change. */
 static void forget_oldest_locked(struct rg_roster *roster)
 {
-    struct topic *topic = roster->queue.next->topic;
+    struct rg_topic *topic = roster->queue.next->topic;
 
     forget_news_locked(roster, roster->queue.next);
     forget_if_empty_locked(roster, topic);
@@ -521,9 +301,9 @@ static void announce_locked(struct rg_roster *roster, struct news *news)
     struct rg_buf *json = &roster->json;
 
     rg_buf_add_c(json, "{\"joins\":");
-    add_joined(json, news);
+    rg_ring_add_joined(json, news->joined, news->joined_n);
     rg_buf_add_c(json, ",\"leaves\":");
-    add_rings(json, &news->left);
+    rg_ring_add_all(json, &news->left);
     rg_buf_add_char(json, '}');
     roster->settings.announce(
         roster->settings.arg,
@@ -549,7 +329,8 @@ static void settle_locked(struct rg_roster *roster, struct news *news)
     }
 }
 
-static void note_join_locked(struct rg_roster *roster, struct news *news, struct presence *presence)
+static void note_join_locked(struct rg_roster *roster, struct news *news,
+                             struct rg_presence *presence)
 {
     if (news->joined_n == news->joined_cap) {
         news->joined_cap = news->joined_cap > 0 ? 2 * news->joined_cap : MIN_JOINED;
@@ -561,9 +342,9 @@ static void note_join_locked(struct rg_roster *roster, struct news *news, struct
 }
 
 static void cancel_join_locked(struct rg_roster *roster, struct news *news,
-                               struct presence *presence)
+                               struct rg_presence *presence)
 {
-    struct presence *last = news->joined[--news->joined_n];
+    struct rg_presence *last = news->joined[--news->joined_n];
 
     news->joined[presence->joined - 1] = last;
     last->joined = presence->joined;
@@ -572,18 +353,18 @@ static void cancel_join_locked(struct rg_roster *roster, struct news *news,
 }
 
 static void note_leave_locked(struct rg_roster *roster, struct news *news,
-                              struct presence *presence)
+                              struct rg_presence *presence)
 {
-    add_to_ring(&news->left, presence);
+    rg_ring_add(&news->left, presence);
     news->left_n++;
-    entrant_of(presence)->refs++;
+    rg_presences_of(presence)->refs++;
     roster->untold_n++;
 }
 
 /* presence is in its topic's users now (is_join), or it has left them. */
-static void tell_locked(struct rg_roster *roster, struct presence *presence, bool is_join)
+static void tell_locked(struct rg_roster *roster, struct rg_presence *presence, bool is_join)
 {
-    struct topic *topic = presence->topic;
+    struct rg_topic *topic = presence->topic;
 
     roster->version++;
     if (!is_watched_locked(roster, topic)) {
@@ -605,23 +386,23 @@ static void tell_locked(struct rg_roster *roster, struct presence *presence, boo
 
 /* ---- coming and going ---- */
 
-static void enter_locked(struct rg_roster *roster, struct presence *presence, struct rg_str name)
+static void enter_locked(struct rg_roster *roster, struct rg_presence *presence, struct rg_str name)
 {
-    struct topic *topic = need_topic_locked(roster, name, presence->link.hash);
+    struct rg_topic *topic = need_topic_locked(roster, name, presence->link.hash);
 
     presence->topic = topic;
-    add_to_ring(&topic->users, presence);
+    rg_ring_add(&topic->users, presence);
     if (topic->presences_n++ == 0)
         roster->topics_n++;
     roster->joins++;
     tell_locked(roster, presence, true);
 }
 
-static void exit_locked(struct rg_roster *roster, struct presence *presence)
+static void exit_locked(struct rg_roster *roster, struct rg_presence *presence)
 {
-    struct topic *topic = presence->topic;
+    struct rg_topic *topic = presence->topic;
 
-    take_from_ring(&topic->users, presence);
+    rg_ring_take(&topic->users, presence);
     if (--topic->presences_n == 0)
         roster->topics_n--;
     roster->leaves++;
@@ -632,19 +413,30 @@ static void exit_locked(struct rg_roster *roster, struct presence *presence)
 static void begin_watching_locked(struct rg_roster *roster, struct rg_str name, uint64_t hash,
                                   struct rg_buf *state)
 {
-    struct topic *topic = find_topic_locked(roster, name, hash);
+    struct rg_topic *topic = find_topic_locked(roster, name, hash);
 
     if (topic != NULL && topic->news != NULL && untold(topic->news) > 0)
         announce_locked(roster, topic->news);
     if (state != NULL)
-        add_rings(state, topic != NULL ? &topic->users : &(struct rg_map){0});
+        rg_ring_add_all(state, topic != NULL ? &topic->users : &(struct rg_map){0});
+}
+
+static struct rg_presences *make(const struct rg_roster *roster,
+                                 const struct rg_roster_entrant *entrant)
+{
+    struct rg_presences *presences = rg_presences_new(entrant);
+
+    /* Of the topic until it is in: so no name is hashed under the lock. */
+    for (uint32_t i = 0; i < presences->n; i++)
+        presences->at[i].link.hash = hash_of(roster, entrant->topics[i]);
+    return presences;
 }
 
 struct rg_presences *rg_roster_join(struct rg_roster *roster,
                                     const struct rg_roster_entrant *entrant, struct rg_str watched,
                                     uint64_t now_ms, struct rg_buf *state, uint64_t *ret_version)
 {
-    struct rg_presences *presences = entrant->topics_n > 0 ? presences_new(roster, entrant) : NULL;
+    struct rg_presences *presences = entrant->topics_n > 0 ? make(roster, entrant) : NULL;
     uint64_t user_hash = hash_of(roster, entrant->user);
     uint64_t watched_hash = hash_of(roster, watched);
 
@@ -718,7 +510,7 @@ size_t rg_roster_count(struct rg_roster *roster, struct rg_str topic)
     uint64_t hash = hash_of(roster, topic);
 
     lock(roster);
-    struct topic *found = find_topic_locked(roster, topic, hash);
+    struct rg_topic *found = find_topic_locked(roster, topic, hash);
     size_t n = found != NULL ? found->presences_n : 0;
     unlock(roster);
     return n;
@@ -729,23 +521,9 @@ size_t rg_roster_count_users(struct rg_roster *roster, struct rg_str topic)
     uint64_t hash = hash_of(roster, topic);
 
     lock(roster);
-    struct topic *found = find_topic_locked(roster, topic, hash);
+    struct rg_topic *found = find_topic_locked(roster, topic, hash);
     size_t n = found != NULL ? found->users.n : 0;
     unlock(roster);
-    return n;
-}
-
-static size_t count_ring(const struct presence *first)
-{
-    const struct presence *presence = first;
-    size_t n = 0;
-
-    if (first == NULL)
-        return 0;
-    do {
-        n++;
-        presence = presence->next;
-    } while (presence != first);
     return n;
 }
 
@@ -755,10 +533,10 @@ size_t rg_roster_count_user(struct rg_roster *roster, struct rg_str topic, struc
     size_t n = 0;
 
     lock(roster);
-    struct topic *found = find_topic_locked(roster, topic, topic_hash);
-    struct user *found_user = find_user_locked(roster, user, user_hash);
+    struct rg_topic *found = find_topic_locked(roster, topic, topic_hash);
+    struct rg_user *found_user = find_user_locked(roster, user, user_hash);
     if (found != NULL && found_user != NULL)
-        n = count_ring(find_ring(&found->users, found_user));
+        n = rg_ring_count(rg_ring_find(&found->users, found_user));
     unlock(roster);
     return n;
 }
@@ -769,10 +547,10 @@ void rg_roster_add_metas(struct rg_roster *roster, struct rg_str topic, struct r
 
     rg_buf_add_char(out, '[');
     lock(roster);
-    struct topic *found = find_topic_locked(roster, topic, hash);
+    struct rg_topic *found = find_topic_locked(roster, topic, hash);
     for (struct rg_map_link *link = found != NULL ? rg_map_first(&found->users, 0) : NULL;
          link != NULL; link = rg_map_next(&found->users, link))
-        add_ring_metas(out, presence_of(link));
+        rg_ring_add_metas(out, rg_ring_of(link));
     unlock(roster);
     rg_buf_add_char(out, ']');
 }
@@ -786,7 +564,7 @@ static void list_one(void *arg, const struct rg_map_link *link)
 {
     const struct listing *listing = arg;
 
-    listing->fn(listing->arg, user_name(user_of(presence_of(link))), link->hash);
+    listing->fn(listing->arg, rg_user_name(rg_presence_user(rg_ring_of(link))), link->hash);
 }
 
 size_t rg_roster_list_users(struct rg_roster *roster, struct rg_str topic, uint64_t after,
@@ -800,7 +578,7 @@ size_t rg_roster_list_users(struct rg_roster *roster, struct rg_str topic, uint6
     if (after == UINT64_MAX)
         return 0;
     lock(roster);
-    struct topic *found = find_topic_locked(roster, topic, hash);
+    struct rg_topic *found = find_topic_locked(roster, topic, hash);
     if (found != NULL)
         n = rg_map_page(&found->users, after + 1, max, list_one, &listing);
     unlock(roster);

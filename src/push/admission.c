@@ -38,6 +38,15 @@ static int refuse_draining(struct rg_admission *a)
 
 /* ---- the checks ---- */
 
+/* Who has a token can be asked for, with what the request says about it. */
+static void note_device(struct rg_admission *a, const struct rg_exchange *exchange)
+{
+    char peer[RG_PEER_SIZE];
+
+    rg_exchange_peer(exchange, peer);
+    a->device = rg_device_new(rg_str_c(peer), a->applicant.agent, rg_clock_wall_us() / 1000);
+}
+
 static int read_query(struct rg_admission *a, struct rg_exchange *exchange)
 {
     const struct rg_applicant *applicant = &a->applicant;
@@ -48,7 +57,6 @@ static int read_query(struct rg_admission *a, struct rg_exchange *exchange)
                   {RG_STR("ticket"), &a->ticket},
                   {RG_STR("subscriptions"), &a->subscriptions}};
 
-    (void)exchange;
     /* All at once, so that the slices stay where they are. */
     rg_buf_reserve(&a->text, RG_COUNT_OF(params) * (applicant->query.n + 1) + applicant->cookie.n);
     for (size_t i = 0; i < RG_COUNT_OF(params); i++) {
@@ -62,6 +70,8 @@ static int read_query(struct rg_admission *a, struct rg_exchange *exchange)
         rg_buf_add_str(&a->text, applicant->cookie);
         a->is_cookie = true;
     }
+    if (a->jwt.n > 0 || a->ticket.n > 0)
+        note_device(a, exchange);
     return 0;
 }
 
@@ -281,6 +291,7 @@ static void on_answer(struct rg_question *question)
 struct rg_applicant rg_applicant_of(const struct rg_push *push, const struct rg_request *req)
 {
     return (struct rg_applicant){req->query, rg_credentials_cookie(push, req),
+                                 rg_request_field(req, RG_STR("user-agent")),
                                  rg_credentials_is_foreign(push, req)};
 }
 
@@ -302,6 +313,7 @@ void rg_admission_done(struct rg_admission *a)
 {
     rg_buf_done(&a->text);
     rg_buf_done(&a->token);
+    rg_device_free(&a->device);
     rg_subscription_set_free(&a->set);
     rg_claims_unref(&a->claims);
     if (a->seat != NULL)
@@ -329,5 +341,7 @@ void rg_admission_let_in(struct rg_admission *a, struct rg_client *client)
     client->seat = RG_STEAL(a->seat);
     if (a->claims != NULL)
         rg_client_bind(client, a->claims);
+    if (client->bond != NULL)
+        rg_client_set_device(client, &a->device);
     rg_client_greet(client, &a->set);
 }

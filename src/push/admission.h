@@ -17,12 +17,14 @@
 
 #include "push/answer.h"
 #include "push/client.h"
+#include "push/device.h"
 #include "push/question.h"
 
 /* What a connect request says; the slices are the caller's. */
 struct rg_applicant {
     struct rg_str query;
     struct rg_str cookie; /* the token in it; n == 0: none */
+    struct rg_str agent;  /* its user-agent; n == 0: none */
     bool is_foreign;      /* rg_credentials_is_foreign() */
 };
 
@@ -46,8 +48,9 @@ struct rg_admission {
     struct rg_applicant applicant; /* until rg_admission_begin() returns */
     struct rg_buf text;            /* what these lie in: */
     struct rg_str jwt, ticket, subscriptions;
-    bool is_cookie;      /* jwt is from the cookie */
-    struct rg_buf token; /* jwt, where it is from the ticket */
+    bool is_cookie;           /* jwt is from the cookie */
+    struct rg_buf token;      /* jwt, where it is from the ticket */
+    struct rg_device *device; /* NULL: there is no token */
 
     unsigned step;    /* of the transport's list of checks */
     bool is_answered; /* the question of this step */

@@ -1,11 +1,13 @@
 #include "push/api.h"
 
+#include "base/alloc.h"
 #include "push/answer.h"
 #include "push/issue.h"
 #include "push/longpoll.h"
 #include "push/phx_longpoll.h"
 #include "push/phx_sse.h"
 #include "push/phx_ws.h"
+#include "push/session_api.h"
 #include "push/sse.h"
 #include "push/subscribe.h"
 #include "push/ws.h"
@@ -40,21 +42,26 @@ static size_t longpoll_body(const struct rg_push *push)
     return 100 * push->settings.channels.max_message_bytes;
 }
 
-/* None where channels are off: the catch-all answers then. */
+/* The channels dialect. None where it is off: the catch-all answers then. */
 static size_t channel_routes(struct rg_hub *hub, struct rg_route *rows)
 {
+    const unsigned get = RG_METHOD_BIT(RG_GET) | RG_METHOD_BIT(RG_OPTIONS);
+    const unsigned delete = RG_METHOD_BIT(RG_DELETE) | RG_METHOD_BIT(RG_OPTIONS);
+    const size_t no_body = MAX_IGNORED_BODY;
     const struct rg_push *push = hub->push;
-    size_t n = 0;
+    const struct rg_route all[] = {
+        {RG_METHODS_ALL, "/socket/websocket", rg_phx_ws_handle, hub, no_body},
+        {RG_METHODS_ALL, "/socket/longpoll", rg_phx_longpoll_handle, hub, longpoll_body(push)},
+        {RG_METHODS_ALL, "/socket/sse", rg_phx_sse_handle, hub, no_body},
+        {get, "/rg/sessions", rg_session_api_list, hub, no_body},
+        {get, "/rg/sessions/:id", rg_session_api_look, hub, no_body},
+        {delete, "/rg/connections/:jti", rg_session_api_ban, hub, no_body},
+    };
 
     if (!push->settings.channels.is_on)
         return 0;
-    rows[n++] = (struct rg_route){RG_METHODS_ALL, "/socket/websocket", rg_phx_ws_handle, hub,
-                                  MAX_IGNORED_BODY};
-    rows[n++] = (struct rg_route){RG_METHODS_ALL, "/socket/longpoll", rg_phx_longpoll_handle, hub,
-                                  longpoll_body(push)};
-    rows[n++] =
-        (struct rg_route){RG_METHODS_ALL, "/socket/sse", rg_phx_sse_handle, hub, MAX_IGNORED_BODY};
-    return n;
+    memcpy(rows, all, sizeof(all));
+    return RG_COUNT_OF(all);
 }
 
 size_t rg_api_routes(struct rg_hub *hub, struct rg_publish_endpoint *endpoint,

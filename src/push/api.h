@@ -8,7 +8,7 @@
 #include "push/hub.h"
 #include "push/publish.h"
 
-#define RG_API_ROUTES 9
+#define RG_API_ROUTES 12
 
 /* Fills rows with the routes of hub's client port and returns how many; endpoint lives as long as
  * the rows. What none of them takes is the caller's to give to somebody. */

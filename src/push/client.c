@@ -376,6 +376,23 @@ void rg_client_flush(struct rg_client *client)
 
 /* ---- the end ---- */
 
+static void leave_directory(void *arg, struct rg_str session)
+{
+    rg_directory_leave(arg, session);
+}
+
+static void leave_sessions(struct rg_client *client)
+{
+    struct rg_hub *hub = client->hub;
+    struct rg_bond *bond = RG_STEAL(client->bond);
+
+    rg_ties_each(&bond->sessions, leave_directory, hub->push->directory);
+    rg_sessions_leave(hub->sessions, &bond->sessions);
+    rg_sessions_leave(hub->tokens, &bond->tokens);
+    rg_device_free(&bond->device);
+    rg_free(bond);
+}
+
 static void leave(struct rg_client *client)
 {
     struct rg_hub *hub = client->hub;
@@ -383,12 +400,8 @@ static void leave(struct rg_client *client)
     rg_index_leave(hub->index, &client->subscriber);
     if (client->ops->leave != NULL)
         client->ops->leave(client);
-    if (client->bond != NULL) {
-        rg_sessions_leave(hub->sessions, client->bond);
-        rg_device_free(&client->bond->device);
-    }
-    rg_free(client->bond);
-    client->bond = NULL;
+    if (client->bond != NULL)
+        leave_sessions(client);
     rg_count(hub->counters, RG_HUB_SUBSCRIPTIONS, -(int64_t)client->subscriptions_n);
     client->subscriptions_n = 0;
 }
@@ -488,24 +501,69 @@ void rg_client_end_killed(struct rg_client *client)
 
 /* ---- what a token means for an open client ---- */
 
+static int64_t wall_ms(void)
+{
+    return rg_clock_wall_us() / 1000;
+}
+
 static struct rg_bond *get_bond(struct rg_client *client)
 {
-    if (client->bond == NULL)
+    if (client->bond == NULL) {
         client->bond = rg_zalloc(sizeof(*client->bond));
+        client->bond->since_ms = wall_ms();
+    }
     return client->bond;
 }
 
-static void bind_session(struct rg_client *client, struct rg_str session)
+static void enter_directory(const struct rg_push *push, const struct rg_claims *claims)
+{
+    const struct rg_identity_fields *fields = &push->settings.channels.identity;
+    struct rg_identity *identity =
+        fields->user != NULL ? rg_identity_new(fields, claims->text) : NULL;
+
+    rg_directory_enter(push->directory, claims->session,
+                       identity != NULL ? identity->user : RG_STR(""), wall_ms());
+    rg_identity_free(&identity);
+}
+
+/*
+ * Whether the client may stay. A ban that came after the token was checked found no client of this
+ * name here: it is seen now. One that comes later finds it.
+ */
+static void check_ban(struct rg_client *client, struct rg_str name)
+{
+    struct rg_blacklist *blacklist = client->hub->push->settings.blacklist;
+
+    if (blacklist != NULL && rg_blacklist_has(blacklist, name))
+        rg_client_end_killed(client);
+}
+
+static void end_overtied(struct rg_client *client)
+{
+    rg_client_end(client, RG_END_POLICY, 1008, "Too many sessions.");
+}
+
+static void bind_session(struct rg_client *client, const struct rg_claims *claims)
 {
     struct rg_hub *hub = client->hub;
-    struct rg_blacklist *blacklist = hub->push->settings.blacklist;
+    int err = rg_sessions_join(hub->sessions, &get_bond(client)->sessions, client, claims->session);
 
-    if (rg_sessions_join(hub->sessions, get_bond(client), client, session) < 0)
-        rg_client_end(client, RG_END_POLICY, 1008, "Too many sessions.");
-    /* A ban that came after the token was checked found no client of its session here: it is seen
-     * now. One that comes later finds it. */
-    else if (blacklist != NULL && rg_blacklist_has(blacklist, session))
-        rg_client_end_killed(client);
+    if (err < 0) {
+        end_overtied(client);
+        return;
+    }
+    if (err > 0)
+        enter_directory(hub->push, claims);
+    check_ban(client, claims->session);
+}
+
+/* For what closes all that one token has opened (legacy-channels.md 13.3). */
+static void bind_token(struct rg_client *client, struct rg_str jti)
+{
+    if (rg_sessions_join(client->hub->tokens, &get_bond(client)->tokens, client, jti) < 0)
+        end_overtied(client);
+    else
+        check_ban(client, jti);
 }
 
 static void bind_expiry(struct rg_client *client, int64_t exp_s)
@@ -525,9 +583,10 @@ void rg_client_bind(struct rg_client *client, const struct rg_claims *claims)
     if (client->channels != NULL ? settings->channels.expiry_closes : settings->expiry_closes)
         bind_expiry(client, claims->exp_s);
     if (claims->session.n > 0)
-        bind_session(client, claims->session);
-    if (client->state == RG_CLIENT_OPEN && client->channels != NULL && claims->jti.n > 0)
-        bind_session(client, claims->jti);
+        bind_session(client, claims);
+    if (claims->jti.n > 0 && !rg_str_eq(claims->jti, claims->session) &&
+        client->state == RG_CLIENT_OPEN)
+        bind_token(client, claims->jti);
 }
 
 void rg_client_set_device(struct rg_client *client, struct rg_device **devicep)

@@ -104,6 +104,8 @@ struct rg_client_ops {
     bool (*lingers)(const struct rg_client *client);
     /* The token will expire soon. NULL: the client is not told. */
     void (*warn)(struct rg_client *client, struct rg_str warning_json);
+    /* What is kept for the client, in bytes. NULL: what its outbox has. */
+    size_t (*queued_bytes)(const struct rg_client *client);
     /* Says why the client ends (client->end), while messages can still be put. May be NULL. */
     void (*say_why)(struct rg_client *client);
     /* Appends the last bytes of the stream. NULL: there are none. */
@@ -218,8 +220,8 @@ void rg_client_kill(struct rg_client *client);
  * ends when claims expire, unless bound to later ones before; a warning event comes first. Once the
  * head is out and the transport's side is there, before rg_client_greet(); or later.
  *
- * A client with channels is also tied to the token's jti, which is what the sockets of that dialect
- * are banned by (legacy-channels.md 13.3), and goes by CHANNEL_EXPIRY_CLOSES.
+ * It is tied to the token's jti as well, so that it can be closed by that (legacy-channels.md 13.3).
+ * A client with channels goes by CHANNEL_EXPIRY_CLOSES instead.
  */
 void rg_client_bind(struct rg_client *client, const struct rg_claims *claims);
 

@@ -109,6 +109,7 @@ struct rg_hub *rg_hub_new(struct rg_push *push, struct rg_reactor *reactor)
     hub->reactor = reactor;
     hub->index = rg_index_new(push->interest, reactor->id);
     hub->sessions = rg_sessions_new();
+    hub->tokens = rg_sessions_new();
     hub->dispatcher = rg_dispatcher_new(push);
     hub->compressor = rg_compressor_new(push->settings.compression_min_bytes);
     hub->counters = rg_counters_new(RG_HUB_ROWS);
@@ -142,6 +143,7 @@ void rg_hub_free(struct rg_hub **hubp)
         rg_msg_unref(&hub->heartbeats[i]);
     rg_index_free(&hub->index);
     rg_sessions_free(&hub->sessions);
+    rg_sessions_free(&hub->tokens);
     rg_dispatcher_free(&hub->dispatcher);
     rg_compressor_free(&hub->compressor);
     rg_counters_free(&hub->counters);
@@ -326,11 +328,30 @@ void rg_hub_drain(struct rg_hub *hub, void (*on_empty)(void *arg), void *arg)
     rg_hub_settle(hub);
 }
 
-void rg_hub_kill_session(struct rg_hub *hub, struct rg_str session)
+/* The index must not change meanwhile: all are doomed. */
+static void kill_all_of(struct rg_hub *hub, const struct rg_sessions *index, struct rg_str name,
+                        void (*end_killed)(struct rg_client *client))
 {
     hub->is_delivering = true;
-    rg_sessions_each(hub->sessions, session, rg_client_end_killed);
+    rg_sessions_each(index, name, end_killed);
     hub->is_delivering = false;
+}
+
+static void end_killed_socket(struct rg_client *client)
+{
+    if (client->channels != NULL)
+        rg_client_end_killed(client);
+}
+
+void rg_hub_kill_session(struct rg_hub *hub, struct rg_str session)
+{
+    kill_all_of(hub, hub->sessions, session, rg_client_end_killed);
+    kill_all_of(hub, hub->tokens, session, end_killed_socket);
+}
+
+void rg_hub_kill_token(struct rg_hub *hub, struct rg_str jti)
+{
+    kill_all_of(hub, hub->tokens, jti, rg_client_end_killed);
 }
 
 void rg_hub_kill_all(struct rg_hub *hub)

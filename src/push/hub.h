@@ -39,7 +39,8 @@ struct rg_hub {
     struct rg_http_server
         *http; /* answers from elsewhere find their exchange here; set by wiring */
     struct rg_index *index;
-    struct rg_sessions *sessions;
+    struct rg_sessions *sessions; /* whose clients are whose */
+    struct rg_sessions *tokens;   /* the same by jti, where that is not the session's name */
     struct rg_dispatcher *dispatcher;
     struct rg_compressor *compressor; /* NULL: compression is off */
     struct rg_counters *counters;
@@ -88,9 +89,13 @@ struct rg_client *rg_hub_find(struct rg_hub *hub, struct rg_client_handle handle
  */
 void rg_hub_drain(struct rg_hub *hub, void (*on_empty)(void *arg), void *arg);
 
-/* Ends all clients of a session (client-api.md 13.3). Outside of a batch rg_hub_settle() follows.
+/*
+ * Ends all clients of a session (client-api.md 13.3), and channel sockets whose token has this jti
+ * (legacy-channels.md 3.5). Outside of a batch rg_hub_settle() follows.
  */
 void rg_hub_kill_session(struct rg_hub *hub, struct rg_str session);
+/* The same for all clients of a token, by its jti. */
+void rg_hub_kill_token(struct rg_hub *hub, struct rg_str jti);
 
 /* Closes all clients at once. */
 void rg_hub_kill_all(struct rg_hub *hub);

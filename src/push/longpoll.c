@@ -22,8 +22,9 @@ struct poll {
     struct rg_exchange_handle exchange;
     struct rg_client_handle client;
     struct rg_answer answer;
-    struct rg_buf query;  /* this and the next two for a new client, should this one be gone */
+    struct rg_buf query;  /* this and the next three for a new client, should this one be gone */
     struct rg_buf cookie; /* the token in it */
+    struct rg_buf agent;
     bool is_foreign;
     struct rg_buf last_id; /* what the requester knows already */
     struct rg_buf body;    /* the answer */
@@ -160,6 +161,7 @@ static void poll_free(struct poll *poll)
 {
     rg_buf_done(&poll->query);
     rg_buf_done(&poll->cookie);
+    rg_buf_done(&poll->agent);
     rg_buf_done(&poll->last_id);
     rg_buf_done(&poll->body);
     rg_buf_done(&poll->new_id);
@@ -210,7 +212,7 @@ static void decided(struct rg_admission *admission, struct rg_exchange *exchange
 static void admit(struct rg_hub *hub, struct poll *poll, struct rg_exchange *exchange)
 {
     const struct rg_applicant applicant = {rg_buf_str(&poll->query), rg_buf_str(&poll->cookie),
-                                           poll->is_foreign};
+                                           rg_buf_str(&poll->agent), poll->is_foreign};
     struct opening *opening = rg_zalloc(sizeof(*opening));
 
     opening->poll = poll;
@@ -399,6 +401,16 @@ static void warn(struct rg_client *client, struct rg_str warning_json)
     rg_client_send_gateway_event(client, RG_SESSION_EXPIRING, warning_json);
 }
 
+static size_t queued_bytes(const struct rg_client *client)
+{
+    const struct rg_longpoll *lp = client->longpoll;
+    size_t n = 0;
+
+    for (uint32_t i = 0; lp != NULL && i < lp->n; i++)
+        n += (*kept(lp, i))->n;
+    return n;
+}
+
 static void say_why(struct rg_client *client)
 {
     if (client->end == RG_END_TOKEN)
@@ -414,6 +426,7 @@ const struct rg_client_ops rg_longpoll_ops = {
     .lingers = lingers,
     .warn = warn,
     .say_why = say_why,
+    .queued_bytes = queued_bytes,
     .free = free_side,
 };
 
@@ -438,6 +451,7 @@ void rg_longpoll_handle(void *arg, struct rg_exchange *exchange)
     poll->exchange = rg_exchange_get_handle(exchange);
     rg_buf_add_str(&poll->query, applicant.query);
     rg_buf_add_str(&poll->cookie, applicant.cookie);
+    rg_buf_add_str(&poll->agent, applicant.agent);
     poll->is_foreign = applicant.is_foreign;
     read_id_cookie(last_id, &poll->last_id);
     if (token.p == NULL || rg_token_read(hub->push, token, &poll->client) < 0) {

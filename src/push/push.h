@@ -69,6 +69,7 @@ struct rg_push {
     const struct rg_extractors *extractors;
     struct rg_interest *interest;
     struct rg_seal *connection_seal;
+    struct rg_seal *poll_seal;      /* of channel sockets that are polled */
     uint64_t instance;              /* of this process: an old token is genuine but gone */
     struct rg_roster *roster;       /* who is present on which channel; owned */
     struct rg_announcer *announcer; /* wakes a reactor for it; owned */
@@ -97,3 +98,5 @@ size_t rg_push_clients(const struct rg_push *push);
  * rcu.h.
  */
 void rg_push_kill_session(struct rg_push *push, struct rg_str session);
+/* The same for every client of a token whose session has another name than its jti. */
+void rg_push_kill_token(struct rg_push *push, struct rg_str jti);

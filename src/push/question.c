@@ -58,3 +58,12 @@ int rg_question_await_keys(struct rg_question *question, struct rg_hub *hub, rg_
         hub->questions_n--;
     return err;
 }
+
+int rg_question_defer(struct rg_question *question, struct rg_hub *hub, rg_question_fn *fn)
+{
+    if (hub->is_draining)
+        return RG_ECANCELED;
+    begin(question, hub, fn);
+    rg_reactor_post(hub->reactor, &question->item, answered, 0);
+    return 0;
+}

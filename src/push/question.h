@@ -1,6 +1,6 @@
 /*
  * question.h - what a request has to wait for because another thread finds it out: whether a
- * service allows it, or whether new keys have come.
+ * service allows it, or whether new keys have come; or because it lets others go first.
  *
  * A question is embedded in what waits, which is on the heap and knows its exchange by handle only.
  * The answer comes back to the reactor as a message, exactly once, also if the client has gone
@@ -37,3 +37,9 @@ int rg_question_ask(struct rg_question *question, struct rg_hub *hub,
  * RG_ECANCELED or RG_EFULL, without a call, if the hub is draining or too many wait.
  */
 int rg_question_await_keys(struct rg_question *question, struct rg_hub *hub, rg_question_fn *fn);
+
+/*
+ * fn is called in a later turn of the loop, when others have had theirs: for work that is done in
+ * pieces. RG_ECANCELED, without a call, if the hub is draining: the rest is done at once then.
+ */
+int rg_question_defer(struct rg_question *question, struct rg_hub *hub, rg_question_fn *fn);

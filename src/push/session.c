@@ -4,7 +4,7 @@
  *
  *   map ---> session ---> tie <---> tie
  *                          |         |
- *               bond ------'         '---- bond of another client
+ *               ties ------'         '---- ties of another client
  */
 #include "push/session.h"
 
@@ -24,7 +24,7 @@ struct rg_tie {
     struct session *session;
     struct rg_client *client;
     struct rg_tie *prev, *next;    /* of the same session */
-    struct rg_tie *next_of_client; /* of the same bond */
+    struct rg_tie *next_of_client; /* of the same client */
 };
 
 struct rg_sessions {
@@ -51,11 +51,16 @@ void rg_sessions_free(struct rg_sessions **sessionsp)
     rg_free(sessions);
 }
 
+static struct rg_str name_of(const struct session *session)
+{
+    return rg_str_n(session->name, session->n);
+}
+
 static bool has_name(const struct rg_map_link *link, const void *name)
 {
     const struct session *session = RG_CONTAINER_OF(link, const struct session, link);
 
-    return rg_str_eq(rg_str_n(session->name, session->n), *(const struct rg_str *)name);
+    return rg_str_eq(name_of(session), *(const struct rg_str *)name);
 }
 
 static struct session *find(const struct rg_sessions *sessions, struct rg_str name, uint64_t hash)
@@ -79,31 +84,37 @@ static struct session *get(struct rg_sessions *sessions, struct rg_str name)
     return session;
 }
 
-static bool belongs_to(const struct rg_bond *bond, struct rg_str name)
+bool rg_ties_have(const struct rg_ties *ties, struct rg_str name)
 {
-    for (const struct rg_tie *tie = bond->ties; tie != NULL; tie = tie->next_of_client) {
-        if (rg_str_eq(rg_str_n(tie->session->name, tie->session->n), name))
+    for (const struct rg_tie *tie = ties->first; tie != NULL; tie = tie->next_of_client) {
+        if (rg_str_eq(name_of(tie->session), name))
             return true;
     }
     return false;
 }
 
-int rg_sessions_join(struct rg_sessions *sessions, struct rg_bond *bond, struct rg_client *client,
+void rg_ties_each(const struct rg_ties *ties, void (*fn)(void *arg, struct rg_str name), void *arg)
+{
+    for (const struct rg_tie *tie = ties->first; tie != NULL; tie = tie->next_of_client)
+        fn(arg, name_of(tie->session));
+}
+
+int rg_sessions_join(struct rg_sessions *sessions, struct rg_ties *ties, struct rg_client *client,
                      struct rg_str name)
 {
-    if (belongs_to(bond, name))
+    if (rg_ties_have(ties, name))
         return 0;
-    if (bond->ties_n == RG_MAX_SESSIONS_PER_CLIENT)
+    if (ties->n == RG_MAX_SESSIONS_PER_CLIENT)
         return RG_EFULL;
     struct session *session = get(sessions, name);
     struct rg_tie *tie = rg_alloc(sizeof(*tie));
-    *tie = (struct rg_tie){session, client, NULL, session->ties, bond->ties};
+    *tie = (struct rg_tie){session, client, NULL, session->ties, ties->first};
     if (session->ties != NULL)
         session->ties->prev = tie;
     session->ties = tie;
-    bond->ties = tie;
-    bond->ties_n++;
-    return 0;
+    ties->first = tie;
+    ties->n++;
+    return 1;
 }
 
 /* The last tie takes the session along. */
@@ -124,25 +135,38 @@ static void untie(struct rg_sessions *sessions, struct rg_tie *tie)
     rg_free(tie);
 }
 
-void rg_sessions_leave(struct rg_sessions *sessions, struct rg_bond *bond)
+void rg_sessions_leave(struct rg_sessions *sessions, struct rg_ties *ties)
 {
-    while (bond->ties != NULL) {
-        struct rg_tie *tie = bond->ties;
-        bond->ties = tie->next_of_client;
+    while (ties->first != NULL) {
+        struct rg_tie *tie = ties->first;
+        ties->first = tie->next_of_client;
         untie(sessions, tie);
     }
-    bond->ties_n = 0;
+    ties->n = 0;
+}
+
+static const struct rg_tie *first_tie(const struct rg_sessions *sessions, struct rg_str name)
+{
+    const struct session *session =
+        find(sessions, name, rg_hash64(&sessions->hash_key, name.p, name.n));
+
+    return session != NULL ? session->ties : NULL;
 }
 
 void rg_sessions_each(const struct rg_sessions *sessions, struct rg_str name,
                       void (*fn)(struct rg_client *client))
 {
-    const struct session *session =
-        find(sessions, name, rg_hash64(&sessions->hash_key, name.p, name.n));
-
-    for (const struct rg_tie *tie = session != NULL ? session->ties : NULL; tie != NULL;
-         tie = tie->next)
+    for (const struct rg_tie *tie = first_tie(sessions, name); tie != NULL; tie = tie->next)
         fn(tie->client);
+}
+
+void rg_sessions_walk(const struct rg_sessions *sessions, struct rg_str name,
+                      bool (*fn)(void *arg, struct rg_client *client), void *arg)
+{
+    for (const struct rg_tie *tie = first_tie(sessions, name); tie != NULL; tie = tie->next) {
+        if (!fn(arg, tie->client))
+            return;
+    }
 }
 
 size_t rg_sessions_count(const struct rg_sessions *sessions)

@@ -236,21 +236,37 @@ static void on_keys(struct rg_question *question)
         decide(a, NULL);
 }
 
-void rg_socket_admission_begin(struct rg_socket_admission *a, struct rg_hub *hub,
-                               enum rg_transport transport, struct rg_str skip,
-                               struct rg_exchange *exchange, rg_socket_admission_fn *decided)
+void rg_socket_admission_read(struct rg_socket_admission *a, struct rg_hub *hub,
+                              enum rg_transport transport, struct rg_str skip,
+                              struct rg_exchange *exchange)
 {
     const struct rg_request *req = rg_exchange_request(exchange);
 
     a->hub = hub;
     a->transport = transport;
     a->exchange = rg_exchange_get_handle(exchange);
-    a->decided = decided;
     a->device = rg_device_of(exchange);
-    if (read_request(a, req, skip) < 0 || check_origin(a, req) < 0)
+    /* What is refused here is noted, and told with the decision. */
+    if (read_request(a, req, skip) == 0)
+        check_origin(a, req);
+}
+
+void rg_socket_admission_decide(struct rg_socket_admission *a, struct rg_exchange *exchange,
+                                rg_socket_admission_fn *decided)
+{
+    a->decided = decided;
+    if (a->refusal != RG_ADMITTED)
         decide(a, exchange);
     else
         proceed(a, exchange);
+}
+
+void rg_socket_admission_begin(struct rg_socket_admission *a, struct rg_hub *hub,
+                               enum rg_transport transport, struct rg_str skip,
+                               struct rg_exchange *exchange, rg_socket_admission_fn *decided)
+{
+    rg_socket_admission_read(a, hub, transport, skip, exchange);
+    rg_socket_admission_decide(a, exchange, decided);
 }
 
 /* ---- what follows from it ---- */
@@ -269,4 +285,16 @@ void rg_socket_admission_let_in(struct rg_socket_admission *a, struct rg_client 
     client->seat = RG_STEAL(a->seat);
     rg_channels_open(client, &a->claims, &a->device);
     rg_channels_set_token(client, a->token);
+}
+
+void rg_socket_admission_preflight(struct rg_answer *answer, struct rg_exchange *exchange)
+{
+    struct rg_str headers =
+        rg_request_field(rg_exchange_request(exchange), RG_STR("access-control-request-headers"));
+
+    if (headers.n > 0)
+        rg_answer_add(answer, RG_STR("access-control-allow-headers"), headers);
+    rg_answer_add(answer, RG_STR("access-control-allow-methods"), RG_STR("get, post, options"));
+    rg_answer_add(answer, RG_STR("access-control-max-age"), RG_STR("3600"));
+    rg_answer_empty(answer, exchange, 200);
 }

@@ -61,8 +61,21 @@ void rg_socket_admission_begin(struct rg_socket_admission *admission, struct rg_
                                enum rg_transport transport, struct rg_str skip,
                                struct rg_exchange *exchange, rg_socket_admission_fn *decided);
 
+/*
+ * The same in two steps, for a transport that finds out between them whether it needs a decision:
+ * keeps what the request says, in its handler; decides, with the exchange found again.
+ */
+void rg_socket_admission_read(struct rg_socket_admission *admission, struct rg_hub *hub,
+                              enum rg_transport transport, struct rg_str skip,
+                              struct rg_exchange *exchange);
+void rg_socket_admission_decide(struct rg_socket_admission *admission, struct rg_exchange *exchange,
+                                rg_socket_admission_fn *decided);
+
 /* Gives up what is still in it. */
 void rg_socket_admission_done(struct rg_socket_admission *admission);
 
 /* Gives a client of an admission that was decided well its seat and its channels. May end it. */
 void rg_socket_admission_let_in(struct rg_socket_admission *admission, struct rg_client *client);
+
+/* Answers OPTIONS of an endpoint that pages call (section 7): all that they may send. */
+void rg_socket_admission_preflight(struct rg_answer *answer, struct rg_exchange *exchange);

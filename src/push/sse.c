@@ -116,7 +116,8 @@ static bool is_gzip(enum rg_encoding encoding)
 
 static bool is_chunked(enum rg_encoding encoding)
 {
-    return encoding == RG_ENC_SSE_CHUNKED || encoding == RG_ENC_SSE_GZIP_CHUNKED;
+    return encoding == RG_ENC_SSE_CHUNKED || encoding == RG_ENC_SSE_GZIP_CHUNKED ||
+           encoding == RG_ENC_PHX_SSE_CHUNKED;
 }
 
 struct rg_frame *rg_sse_wrap(enum rg_encoding encoding, struct rg_str text)

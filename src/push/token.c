@@ -11,17 +11,19 @@ struct payload {
     uint32_t instance_low;
 };
 
-void rg_token_add(const struct rg_push *push, struct rg_client_handle handle, struct rg_buf *out)
+static void seal_handle(const struct rg_push *push, const struct rg_seal *seal,
+                        struct rg_client_handle handle, struct rg_buf *out)
 {
     struct payload payload = {handle.reactor, handle.slot, handle.generation,
                               (uint32_t)(push->instance >> 32), (uint32_t)push->instance};
-    rg_seal_add(push->connection_seal, &payload, sizeof(payload), out);
+    rg_seal_add(seal, &payload, sizeof(payload), out);
 }
 
-int rg_token_read(const struct rg_push *push, struct rg_str token, struct rg_client_handle *ret)
+static int unseal(const struct rg_push *push, const struct rg_seal *seal, struct rg_str token,
+                  struct rg_client_handle *ret)
 {
     struct payload payload;
-    int err = rg_seal_open(push->connection_seal, token, &payload, sizeof(payload));
+    int err = rg_seal_open(seal, token, &payload, sizeof(payload));
 
     if (err < 0)
         return err;
@@ -30,4 +32,26 @@ int rg_token_read(const struct rg_push *push, struct rg_str token, struct rg_cli
         return RG_EGONE;
     *ret = (struct rg_client_handle){payload.reactor, payload.slot, payload.generation};
     return 0;
+}
+
+void rg_token_add(const struct rg_push *push, struct rg_client_handle handle, struct rg_buf *out)
+{
+    seal_handle(push, push->connection_seal, handle, out);
+}
+
+int rg_token_read(const struct rg_push *push, struct rg_str token, struct rg_client_handle *ret)
+{
+    return unseal(push, push->connection_seal, token, ret);
+}
+
+void rg_token_add_poll_id(const struct rg_push *push, struct rg_client_handle handle,
+                          struct rg_buf *out)
+{
+    seal_handle(push, push->poll_seal, handle, out);
+}
+
+int rg_token_read_poll_id(const struct rg_push *push, struct rg_str id,
+                          struct rg_client_handle *ret)
+{
+    return unseal(push, push->poll_seal, id, ret);
 }

@@ -25,3 +25,12 @@ void rg_token_add(const struct rg_push *push, struct rg_client_handle handle, st
  * run of this node.
  */
 int rg_token_read(const struct rg_push *push, struct rg_str token, struct rg_client_handle *ret);
+
+/*
+ * The same for the poll ids of channel sockets (legacy-channels.md 7.9), which are sealed for
+ * themselves: neither is taken for the other.
+ */
+void rg_token_add_poll_id(const struct rg_push *push, struct rg_client_handle handle,
+                          struct rg_buf *out);
+int rg_token_read_poll_id(const struct rg_push *push, struct rg_str id,
+                          struct rg_client_handle *ret);

@@ -8,6 +8,7 @@
 #include "base/log.h"
 #include "base/random.h"
 #include "event/json.h"
+#include "http/query.h"
 #include "kafka/producer.h"
 #include "rgate/args.h"
 #include "rgate/cmd.h"
@@ -20,6 +21,7 @@ enum {
 };
 
 static const char default_url[] = "http://localhost:4000";
+static const char default_internal_url[] = "http://localhost:4010";
 
 static const char help[] =
     "Usage: rgate publish [options] [BODY | @FILE | -]\n"
@@ -32,6 +34,10 @@ static const char help[] =
     "  --data VALUE        its data: JSON, any other text, @FILE or -\n"
     "  --source SOURCE     its source (default: rgate)\n"
     "  --id ID             its id (default: a random UUID)\n"
+    "\n"
+    "Send a message to one user instead, to the channel user:NAME:\n"
+    "  --user NAME         BODY (JSON) or --data is what the user's devices get; sent to the\n"
+    "                      internal port, so --url is http://localhost:4010 if not given\n"
     "\n"
     "To Kafka:\n"
     "  --brokers LIST      bootstrap brokers (default: KAFKA_BROKERS)\n"
@@ -49,6 +55,7 @@ static const char help[] =
     "Examples:\n"
     "  rgate publish --type greeting --data '{\"name\":\"John\"}'\n"
     "  rgate publish --brokers localhost:9092 --topic rig --key john @event.json\n"
+    "  rgate publish --user ada '{\"balance\":12}'\n"
     "  generate-event | rgate publish --url http://localhost:4000 -\n";
 
 enum {
@@ -62,6 +69,7 @@ enum {
     URL,
     JWT,
     CACERT,
+    USER,
     INSECURE
 };
 
@@ -76,6 +84,7 @@ static const struct option options[] = {
     {"url", required_argument, NULL, URL},
     {"jwt", required_argument, NULL, JWT},
     {"cacert", required_argument, NULL, CACERT},
+    {"user", required_argument, NULL, USER},
     {"insecure", no_argument, NULL, INSECURE},
     {"help", no_argument, NULL, 'h'},
     {0},
@@ -85,6 +94,7 @@ struct wish {
     const char *type, *data, *source, *id;
     const char *brokers, *topic, *key;
     const char *url, *jwt;
+    const char *user; /* NULL: an event, not a message to a user */
     struct rg_trust trust;
     const char *body;
 };
@@ -215,7 +225,8 @@ static struct curl_slist *headers_of(const struct wish *wish)
 {
     RG_CLEANUP(rg_buf_done) struct rg_buf authorization = {0};
     struct curl_slist *headers =
-        curl_slist_append(NULL, "content-type: application/cloudevents+json");
+        curl_slist_append(NULL, wish->user != NULL ? "content-type: application/json"
+                                                   : "content-type: application/cloudevents+json");
 
     headers = curl_slist_append(headers, "expect:");
     if (wish->jwt != NULL) {
@@ -227,7 +238,7 @@ static struct curl_slist *headers_of(const struct wish *wish)
 }
 
 static int tell_answer(CURL *curl, CURLcode code, const char *url, const char *error,
-                       const struct rg_buf *answer)
+                       const struct rg_buf *answer, bool shows_answer)
 {
     long status = 0;
 
@@ -238,8 +249,26 @@ static int tell_answer(CURL *curl, CURLcode code, const char *url, const char *e
     if (status < 200 || status > 299)
         return rg_args_failed("publish", "%s: status %ld: %.*s", url, status,
                               RG_STR_ARG(rg_buf_str(answer)));
-    printf("status %ld\n", status);
+    if (shows_answer)
+        printf("status %ld %.*s\n", status, RG_STR_ARG(rg_buf_str(answer)));
+    else
+        printf("status %ld\n", status);
     return 0;
+}
+
+/* Where it goes, as a C string. */
+static void add_url(const struct wish *wish, struct rg_buf *url)
+{
+    const char *base = wish->user != NULL ? default_internal_url : default_url;
+
+    if (wish->url != NULL)
+        base = wish->url;
+    rg_args_add_url(url, base, wish->user != NULL ? "/v3/users/" : "/_rig/v1/events");
+    if (wish->user != NULL) {
+        rg_percent_encode(url, rg_str_c(wish->user));
+        rg_buf_add_c(url, "/messages");
+    }
+    rg_buf_add_char(url, '\0');
 }
 
 static int publish_over_http(const struct wish *wish, struct rg_str body)
@@ -252,8 +281,7 @@ static int publish_over_http(const struct wish *wish, struct rg_str body)
     int status;
 
     rg_assert(curl != NULL);
-    rg_args_add_url(&url, wish->url != NULL ? wish->url : default_url, "/_rig/v1/events");
-    rg_buf_add_char(&url, '\0');
+    add_url(wish, &url);
     curl_easy_setopt(curl, CURLOPT_URL, url.p);
     curl_easy_setopt(curl, CURLOPT_PROTOCOLS_STR, "http,https");
     curl_easy_setopt(curl, CURLOPT_HTTP_VERSION, (long)CURL_HTTP_VERSION_1_1);
@@ -266,7 +294,7 @@ static int publish_over_http(const struct wish *wish, struct rg_str body)
     curl_easy_setopt(curl, CURLOPT_ERRORBUFFER, error);
     curl_easy_setopt(curl, CURLOPT_CONNECTTIMEOUT, (long)CONNECT_S);
     curl_easy_setopt(curl, CURLOPT_TIMEOUT, (long)ANSWER_S);
-    status = tell_answer(curl, curl_easy_perform(curl), url.p, error, &answer);
+    status = tell_answer(curl, curl_easy_perform(curl), url.p, error, &answer, wish->user != NULL);
     curl_easy_cleanup(curl);
     curl_slist_free_all(headers);
     return status;
@@ -276,9 +304,9 @@ static int publish_over_http(const struct wish *wish, struct rg_str body)
 
 static bool take_option(struct wish *wish, int option)
 {
-    const char **where[] = {&wish->type,    &wish->data,         &wish->source, &wish->id,
-                            &wish->brokers, &wish->topic,        &wish->key,    &wish->url,
-                            &wish->jwt,     &wish->trust.ca_file};
+    const char **where[] = {&wish->type,    &wish->data,          &wish->source, &wish->id,
+                            &wish->brokers, &wish->topic,         &wish->key,    &wish->url,
+                            &wish->jwt,     &wish->trust.ca_file, &wish->user};
 
     if (option < TYPE)
         return false;
@@ -294,7 +322,7 @@ static bool is_kafka_wanted(const struct wish *wish)
 {
     static const char *const names[] = {"KAFKA_BROKERS", "KAFKA_HOSTS"};
 
-    if (wish->brokers != NULL || wish->url != NULL)
+    if (wish->brokers != NULL || wish->url != NULL || wish->user != NULL)
         return wish->brokers != NULL;
     for (size_t i = 0; i < RG_COUNT_OF(names); i++) {
         const char *value = getenv(names[i]);
@@ -304,10 +332,26 @@ static bool is_kafka_wanted(const struct wish *wish)
     return false;
 }
 
+static int check_message(const struct wish *wish)
+{
+    if (wish->user[0] == '\0')
+        return rg_args_wrong("publish", "the name of the user must not be empty");
+    if (wish->type != NULL || wish->source != NULL || wish->id != NULL || wish->brokers != NULL ||
+        wish->topic != NULL || wish->key != NULL || wish->jwt != NULL)
+        return rg_args_wrong("publish",
+                             "beside --user there can be a body or --data, --url, --cacert and "
+                             "--insecure");
+    if ((wish->body == NULL) == (wish->data == NULL))
+        return rg_args_wrong("publish", "--user needs a message: give a body or --data");
+    return 0;
+}
+
 static int check_wish(const struct wish *wish)
 {
     bool is_kafka = is_kafka_wanted(wish);
 
+    if (wish->user != NULL)
+        return check_message(wish);
     if (wish->body == NULL && wish->type == NULL)
         return rg_args_wrong("publish", "nothing to publish: give a body, or --type and --data");
     if (wish->body != NULL &&
@@ -323,6 +367,22 @@ static int check_wish(const struct wish *wish)
     return 0;
 }
 
+/* What is sent: a message, a whole event, or one that is built. */
+static int read_body(const struct wish *wish, struct rg_buf *body, struct rg_why *why)
+{
+    RG_CLEANUP(rg_buf_done) struct rg_buf data = {0};
+    int err;
+
+    if (wish->body != NULL)
+        return rg_args_read(wish->body, body, why);
+    if (wish->user == NULL)
+        return build_event(wish, body, why);
+    err = rg_args_read(wish->data, &data, why);
+    if (err == 0)
+        rg_args_add_json(body, rg_buf_str(&data));
+    return err;
+}
+
 static int publish(const struct wish *wish)
 {
     RG_CLEANUP(rg_buf_done) struct rg_buf body = {0};
@@ -332,8 +392,7 @@ static int publish(const struct wish *wish)
 
     if (status != 0)
         return status;
-    err =
-        wish->body != NULL ? rg_args_read(wish->body, &body, &why) : build_event(wish, &body, &why);
+    err = read_body(wish, &body, &why);
     if (err < 0)
         return rg_args_failed("publish", "%s", why.text);
     return is_kafka_wanted(wish) ? publish_to_kafka(wish, rg_buf_str(&body))

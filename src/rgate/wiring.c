@@ -30,6 +30,7 @@
 #include "ops/session_blacklist.h"
 #include "proxy/forward.h"
 #include "push/api.h"
+#include "push/session_admin.h"
 #include "push/user_messages.h"
 #include "rgate/access.h"
 #include "rgate/demo.h"
@@ -39,7 +40,8 @@
 
 #define CLIENT_ROUTES (RG_API_ROUTES + RG_DEMO_ROUTES + 2)
 #define INTERNAL_ROUTES                                                                            \
-    (2 + RG_USER_MESSAGES_ROUTES + RG_SESSION_BLACKLIST_ROUTES + RG_ADMIN_ROUTES)
+    (2 + RG_USER_MESSAGES_ROUTES + RG_SESSION_BLACKLIST_ROUTES + RG_SESSION_ADMIN_ROUTES +         \
+     RG_ADMIN_ROUTES)
 #define HTTP_DRAIN_MS     3000 /* for answers under way, once the clients are gone */
 #define COMMIT_TIMEOUT_MS 3000
 #define RECORD_TIMEOUT_MS 1000 /* for records of requests */
@@ -79,6 +81,7 @@ struct rg_gateway {
     struct rg_listener *internal_listener, *internal_https_listener;
     struct rg_route internal_routes[INTERNAL_ROUTES];
     struct rg_publish_endpoint internal_publish;
+    struct rg_session_admin session_admin;
     struct rg_dispatcher *control_dispatcher;
     int internal_fd, internal_https_fd;
     struct rg_ports ports;
@@ -211,6 +214,17 @@ static void stop_shard(struct rg_inbox_item *item, void *ctx)
     rg_reactor_stop(&shard->reactor);
 }
 
+/* Nobody on the control loop waits for the reactors any more. */
+static void on_asked_all(void *arg)
+{
+    struct rg_gateway *gateway = arg;
+
+    /* Only now: until all are empty, they may still owe each other answers. */
+    for (unsigned i = 0; i < gateway->shards_n; i++)
+        rg_reactor_post(&gateway->shards[i].reactor, &gateway->shards[i].stop, stop_shard, 0);
+    control_finish(gateway);
+}
+
 /* On the control loop: one more reactor is empty. */
 static void on_report(struct rg_inbox_item *item, void *ctx)
 {
@@ -221,10 +235,7 @@ static void on_report(struct rg_inbox_item *item, void *ctx)
         return;
     /* Whoever waits for an answer from elsewhere hears that there is none, while it still can. */
     rg_access_stop(&gateway->access);
-    /* Only now: until all are empty, they may still owe each other answers. */
-    for (unsigned i = 0; i < gateway->shards_n; i++)
-        rg_reactor_post(&gateway->shards[i].reactor, &gateway->shards[i].stop, stop_shard, 0);
-    control_finish(gateway);
+    rg_session_admin_stop(&gateway->session_admin, on_asked_all, gateway);
 }
 
 static void report_empty(struct shard *shard)
@@ -423,33 +434,45 @@ static void build_shard(struct rg_gateway *gateway, unsigned id, const struct rg
     shard->https_listener = open_https(gateway, &shard->reactor, shard->https_fd, shard->http);
 }
 
-static void build_control(struct rg_gateway *gateway, const struct rg_dev_options *dev)
+/* Fills the rows of the internal port. */
+static void internal_routes(struct rg_gateway *gateway)
 {
     const unsigned post = RG_METHOD_BIT(RG_POST);
     size_t max = (size_t)gateway->config->max_event_bytes;
     struct rg_route *rows = gateway->internal_routes;
+    size_t n = 0;
 
+    rows[n++] =
+        (struct rg_route){post, "/v3/messages", rg_publish_handle, &gateway->internal_publish, max};
+    rows[n++] =
+        (struct rg_route){post, "/v2/messages", rg_publish_handle, &gateway->internal_publish, max};
+    rg_user_messages_routes(gateway->push, rows + n);
+    n += RG_USER_MESSAGES_ROUTES;
+    rg_session_blacklist_routes(gateway->access.blacklist, rows + n);
+    n += RG_SESSION_BLACKLIST_ROUTES;
+    rg_session_admin_routes(&gateway->session_admin, rows + n);
+    n += RG_SESSION_ADMIN_ROUTES;
+    rg_admin_routes(&gateway->health, &gateway->metrics, rows + n);
+    rg_assert(n + RG_ADMIN_ROUTES == INTERNAL_ROUTES);
+}
+
+static void build_control(struct rg_gateway *gateway, const struct rg_dev_options *dev)
+{
     rg_reactor_init(&gateway->control, gateway->shards_n, ROOM_FOR_COMMANDS);
     gateway->control.ctx = gateway;
     gateway->control_dispatcher = rg_dispatcher_new(gateway->push);
     gateway->internal_publish =
         (struct rg_publish_endpoint){gateway->push, gateway->control_dispatcher, false, NULL};
+    gateway->session_admin =
+        (struct rg_session_admin){.push = gateway->push, .reactor = &gateway->control};
     gateway->health.ready = is_ready;
     gateway->health.ready_arg = gateway;
     gateway->metrics = (struct rg_metrics){gateway->config->metrics_enabled, expose, gateway};
 
-    rows[0] =
-        (struct rg_route){post, "/v3/messages", rg_publish_handle, &gateway->internal_publish, max};
-    rows[1] =
-        (struct rg_route){post, "/v2/messages", rg_publish_handle, &gateway->internal_publish, max};
-    rows += 2;
-    rg_user_messages_routes(gateway->push, rows);
-    rows += RG_USER_MESSAGES_ROUTES;
-    rg_session_blacklist_routes(gateway->access.blacklist, rows);
-    rows += RG_SESSION_BLACKLIST_ROUTES;
-    rg_admin_routes(&gateway->health, &gateway->metrics, rows);
+    internal_routes(gateway);
     gateway->internal_http = rg_http_server_new(&gateway->control, &gateway->http_settings,
                                                 gateway->internal_routes, INTERNAL_ROUTES);
+    gateway->session_admin.http = gateway->internal_http;
     gateway->internal_listener = rg_listener_open(&gateway->control, gateway->internal_fd,
                                                   rg_http_server_accept, gateway->internal_http);
     gateway->internal_https_listener =

@@ -148,7 +148,8 @@ describe('connecting channel sockets', { concurrency: true }, () => {
 });
 
 describe('origins of channel sockets', () => {
-  const suite = suiteGateway({ env: { ...FIXTURE, ORIGIN: 'https://ui.example' } });
+  const cors = 'https://ui.example';
+  const suite = suiteGateway({ env: { ...FIXTURE, ORIGIN: cors } });
   const { ada, A } = cast();
 
   for (const origin of ['https://evil.example', 'http://ui.example', 'https://ui.example:444',
@@ -156,7 +157,7 @@ describe('origins of channel sockets', () => {
     it(`legacy-channels 8: pages of ${origin} are refused`, async () => {
       const { gateway } = suite;
       await assertWsRefused(gateway, { token: A, headers: { origin } });
-      const poll = new LongPollSocket(gateway, { token: A, headers: { origin } });
+      const poll = new LongPollSocket(gateway, { token: A, headers: { origin }, cors });
       assert.deepEqual(await poll.get(), { status: 403 });
       const sse = await gateway.get(`/socket/sse?users[]=${ada}&token=${A}`, { origin });
       assert.equal(sse.status, 403);
@@ -170,7 +171,7 @@ describe('origins of channel sockets', () => {
       const headers = origin ? { origin } : {};
       const client = await openWs(t, gateway, { token: A, headers });
       await client.heartbeat();
-      await LongPollSocket.open(gateway, { token: A, headers });
+      await LongPollSocket.open(gateway, { token: A, headers, cors });
       await openSse(t, gateway, `users[]=${ada}&token=${A}`, headers);
     });
   }

@@ -202,6 +202,7 @@ describe('channels over WebSocket', { concurrency: true }, () => {
     const neighbour = await openWs(t, suite.gateway, { token: A });
     await neighbour.joinOwn(own);
     await client.join(own);
+    await neighbour.find(own, 'presence_diff');
     client.send('garbage');
     const { code, reason } = await client.closed();
     assert.ok([1003, 1011].includes(code), String(code));

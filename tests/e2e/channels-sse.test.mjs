@@ -5,12 +5,14 @@
 // - A stream shows signs of life, and says goodbye.
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
-import { Gateway } from '../support/gateway.mjs';
+import { Gateway, suiteGateway } from '../support/gateway.mjs';
 import { FIXTURE } from '../support/events.mjs';
-import { OK, SseSocket, ban, cast, openSse, openWs, refusal } from '../support/channels.mjs';
+import { OK, SseSocket, ban, cast, openSse, openWs, refusal, tell } from '../support/channels.mjs';
+import { H2Client, H2Stream } from '../support/h2.mjs';
 import { load } from '../support/packages.mjs';
 import { suiteMessages } from '../support/user-messages.mjs';
 import { deferred, within } from '../support/wait.mjs';
+import { OPCODE } from '../support/websocket.mjs';
 
 const { EventSource } = load('eventsource');
 const USAGE = /^Bad request\./;
@@ -206,6 +208,75 @@ describe('channels over SSE', { concurrency: true }, () => {
     assert.deepEqual(Object.keys((await within(joined.promise, 'a presence')).joins), [ada]);
     await suite.tell({ username: ada, n: 1 });
     assert.deepEqual(await within(told.promise, 'a message'), { username: ada, n: 1 });
+  });
+});
+
+describe('channels over HTTP/2', () => {
+  const suite = suiteGateway({ env: FIXTURE });
+
+  it('legacy-channels 8: a stream over HTTP/2 is the same', async (t) => {
+    const { A, ada, claims } = cast();
+    const client = await H2Client.open(t, suite.gateway);
+    const request = client.session.request(
+      { ':path': `/socket/sse?users[]=${ada}&token=${A}` });
+    const stream = new H2Stream(request);
+    let text = '';
+    request.on('data', (chunk) => { text += chunk; });
+    const { payload } = await stream.next('phx_reply');
+    assert.deepEqual(payload, OK);
+    assert.deepEqual(await stream.next('presence_state'), {});
+    assert.deepEqual(Object.keys((await stream.next('presence_diff')).joins), [ada]);
+    const sent = { username: ada, text: 'x'.repeat(50_000) };
+    await tell(suite.gateway, ada, sent);
+    assert.deepEqual(await stream.next('message'), sent);
+    await ban(suite.gateway, claims.A.jti);
+    assert.equal(await stream.ended(), 0);
+    assert.ok(text.startsWith('event: phx_reply\n'), text.slice(0, 100));
+    assert.ok(text.endsWith(`\n\n${CLOSING}\n\n`), text.slice(-100));
+  });
+
+  it('legacy-channels 7: long-polling over HTTP/2 is the same', async (t) => {
+    const { A, ada } = cast();
+    const topic = `user:${ada}`;
+    const client = await H2Client.open(t, suite.gateway);
+    const base = `/socket/longpoll?token=${A}&vsn=2.0.0`;
+    const { status, token: id } = (await client.request({ path: base })).json();
+    assert.equal(status, 410);
+    const path = `${base}&token=${id}`;
+    const joined = await client.request({ method: 'POST', path,
+      headers: { 'content-type': 'application/x-ndjson' },
+      body: JSON.stringify(['1', '1', topic, 'phx_join', {}]) });
+    assert.deepEqual(joined.json(), { status: 200 });
+    const seen = [];
+    while (seen.length < 3) {
+      seen.push(...(await client.request({ path }, 15_000)).json().messages.map((m) => JSON.parse(m)));
+    }
+    assert.deepEqual(seen.map(([, , , event]) => event),
+      ['phx_reply', 'presence_state', 'presence_diff']);
+    const waiting = client.request({ path }, 15_000);
+    const sent = { username: ada, n: 1 };
+    await tell(suite.gateway, ada, sent);
+    assert.deepEqual((await waiting).json().messages.map((m) => JSON.parse(m)),
+      [[null, null, topic, 'message', sent]]);
+  });
+
+  it('legacy-channels 6: a WebSocket over HTTP/2 is the same', async (t) => {
+    const { A, ada } = cast();
+    const topic = `user:${ada}`;
+    const client = await H2Client.open(t, suite.gateway);
+    const refused = await client.connect('/socket/websocket?token=bad&vsn=2.0.0');
+    assert.equal(refused.status, 403);
+    const { status, headers, socket } = await client.connect(
+      `/socket/websocket?token=${A}&vsn=2.0.0`, { 'sec-websocket-protocol': 'phoenix' });
+    assert.equal(status, 200);
+    assert.equal(headers['sec-websocket-protocol'], 'phoenix');
+    socket.send(OPCODE.text, JSON.stringify(['1', '1', topic, 'phx_join', {}]));
+    const events = [];
+    for (let i = 0; i < 3; i++) events.push(JSON.parse((await socket.frame()).text)[3]);
+    assert.deepEqual(events, ['phx_reply', 'presence_state', 'presence_diff']);
+    const sent = { username: ada, n: 1 };
+    await tell(suite.gateway, ada, sent);
+    assert.deepEqual(JSON.parse((await socket.frame()).text), [null, null, topic, 'message', sent]);
   });
 });
 

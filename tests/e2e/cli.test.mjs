@@ -9,6 +9,7 @@ import { writeFile, mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { describe, it } from 'node:test';
+import { cast, openWs } from '../support/channels.mjs';
 import { Run, runToEnd, suiteGateway } from '../support/gateway.mjs';
 import { FIXTURE, ev, publish } from '../support/events.mjs';
 import { SseStream } from '../support/sse.mjs';
@@ -55,7 +56,9 @@ describe('help', () => {
   });
 
   for (const args of [['check', '--nonsense'], ['publish'], ['subscribe'], ['check', 'x'],
-    ['publish', '--type', 'a', '{}'], ['subscribe', '--type', 'a', '--count', '0'],
+    ['publish', '--type', 'a', '{}'], ['publish', '--user', 'ada'],
+    ['publish', '--user', 'ada', '--type', 'a', '{}'], ['publish', '--user', '', '{}'],
+    ['publish', '--user', 'ada', '--brokers', 'b', '{}'], ['subscribe', '--type', 'a', '--count', '0'],
     ['subscribe', '--where', 'a=b'], ['token', '--secret', 's', '--exp', 'soon'], ['token']]) {
     it(`cli: rgate ${args.join(' ')} is wrong usage`, async () => {
       const { code, stderr, stdout } = await runToEnd(args);
@@ -143,6 +146,20 @@ describe('publish and subscribe', () => {
     const stdout = await succeed(['publish', '--brokers', suite.gateway.kafkaBootstrap,
       '--topic', 'rig', '--key', 'k', '--type', 'cli.test']);
     assert.match(stdout, /^topic rig partition \d+ offset \d+\n$/);
+  });
+
+  it('cli: publish sends a message to a user', async (t) => {
+    const { A, ada } = cast();
+    const socket = await openWs(t, suite.gateway, { token: A });
+    await socket.joinOwn(`user:${ada}`);
+    const to = ['--user', ada, '--url', `http://127.0.0.1:${suite.gateway.internalPort}/`];
+    for (const [args, payload] of [[['{"n":1}'], { n: 1 }], [['--data', 'hi "you"'], 'hi "you"']]) {
+      assert.equal(await succeed(['publish', ...to, ...args]), 'status 202 {"devices":1}\n');
+      assert.deepEqual((await socket.find(`user:${ada}`, 'message')).payload, payload);
+    }
+    const { code, stderr } = await runToEnd(['publish', ...to, 'no json']);
+    assert.equal(code, 1);
+    assert.match(stderr, /status 400: The request body is not JSON/);
   });
 
   it('cli: publish tells what the gateway refuses', async () => {

@@ -51,7 +51,8 @@ class Watcher {
   async #follow() {
     try {
       for (;;) {
-        const { topic, event, payload } = await this.#socket.mail.find(() => true, 'news', 120_000);
+        const { topic, event, payload } = await this.#socket.mail.find(
+          (one) => one.event.startsWith('presence_'), 'news', 120_000);
         const state = this.#states.get(topic);
         if (event === 'presence_state') this.#states.set(topic, Presence.syncState(state, payload));
         if (event === 'presence_diff') {

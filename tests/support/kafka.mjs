@@ -226,6 +226,21 @@ export class Reader {
   }
 }
 
+/** Of a group and partition 0 of a topic: { offset, end }, both numbers; offset -1: none yet. */
+export async function committed(bootstrap, groupId, topic) {
+  const admin = client(bootstrap).admin();
+  await admin.connect();
+  try {
+    const isFirst = ({ partition }) => partition === 0;
+    const [{ partitions }] = await admin.fetchOffsets({ groupId, topics: [topic] });
+    const { offset } = partitions.find(isFirst);
+    const { high } = (await admin.fetchTopicOffsets(topic)).find(isFirst);
+    return { offset: Number(offset), end: Number(high) };
+  } finally {
+    await admin.disconnect();
+  }
+}
+
 /**
  * Resolves when events of all these partitions reach clients of the gateway. A new consumer group
  * starts at the end of a topic, wherever that is when it gets there: so probes are sent until one of

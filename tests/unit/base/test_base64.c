@@ -92,6 +92,19 @@ static void what_is_not_base64url_is_refused(void **state)
         assert_int_equal(rg_base64url_decode(rg_str_c(bad[i]), out, sizeof(out)), RG_ESYNTAX);
 }
 
+static void each_alphabet_is_decoded_by_its_own(void **state)
+{
+    unsigned char out[4];
+
+    (void)state;
+    assert_int_equal(rg_base64_decode(RG_STR("+/+/"), out, sizeof(out)), 3);
+    assert_memory_equal(out, "\xfb\xff\xbf", 3);
+    assert_int_equal(rg_base64url_decode(RG_STR("-_-_"), out, sizeof(out)), 3);
+    assert_memory_equal(out, "\xfb\xff\xbf", 3);
+    assert_int_equal(rg_base64_decode(RG_STR("-_-_"), out, sizeof(out)), RG_ESYNTAX);
+    assert_int_equal(rg_base64url_decode(RG_STR("+/+/"), out, sizeof(out)), RG_ESYNTAX);
+}
+
 static void a_result_that_does_not_fit_is_refused_and_nothing_is_written_behind(void **state)
 {
     char out[4] = {1, 2, 3, 4};
@@ -110,6 +123,7 @@ int main(void)
         cmocka_unit_test(decoding_gives_back_what_was_encoded),
         cmocka_unit_test(padding_is_optional),
         cmocka_unit_test(what_is_not_base64url_is_refused),
+        cmocka_unit_test(each_alphabet_is_decoded_by_its_own),
         cmocka_unit_test(a_result_that_does_not_fit_is_refused_and_nothing_is_written_behind),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

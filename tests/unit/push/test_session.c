@@ -18,7 +18,7 @@
 /* ---- the index ---- */
 
 static struct rg_client fakes[4];
-static struct rg_bond bonds[4];
+static struct rg_ties ties[4];
 static struct rg_client *called[8];
 static size_t called_n;
 
@@ -36,13 +36,13 @@ static void assert_members(struct rg_sessions *sessions, const char *name, size_
 
 static void join(struct rg_sessions *sessions, size_t i, const char *name)
 {
-    assert_int_equal(rg_sessions_join(sessions, &bonds[i], &fakes[i], rg_str_c(name)), 0);
+    assert_true(rg_sessions_join(sessions, &ties[i], &fakes[i], rg_str_c(name)) >= 0);
 }
 
 static void leave_all(struct rg_sessions *sessions)
 {
-    for (size_t i = 0; i < RG_COUNT_OF(bonds); i++)
-        rg_sessions_leave(sessions, &bonds[i]);
+    for (size_t i = 0; i < RG_COUNT_OF(ties); i++)
+        rg_sessions_leave(sessions, &ties[i]);
 }
 
 static void a_session_has_exactly_its_clients(void **state)
@@ -73,14 +73,14 @@ static void who_leaves_is_in_no_session_any_more(void **state)
         join(sessions, i, i == 1 ? "b" : "c");
     }
     /* From the middle, the end and the beginning of the session's list. */
-    rg_sessions_leave(sessions, &bonds[1]);
+    rg_sessions_leave(sessions, &ties[1]);
     assert_members(sessions, "a", 2);
     assert_members(sessions, "b", 0);
     assert_int_equal(rg_sessions_count(sessions), 2);
-    rg_sessions_leave(sessions, &bonds[0]);
+    rg_sessions_leave(sessions, &ties[0]);
     assert_members(sessions, "a", 1);
     assert_ptr_equal(called[0], &fakes[2]);
-    rg_sessions_leave(sessions, &bonds[2]);
+    rg_sessions_leave(sessions, &ties[2]);
     assert_int_equal(rg_sessions_count(sessions), 0);
     rg_sessions_free(&sessions);
 }
@@ -108,10 +108,55 @@ static void a_client_cannot_belong_to_endless_sessions(void **state)
         snprintf(name, sizeof(name), "s%u", i);
         join(sessions, 0, name);
     }
-    assert_int_equal(rg_sessions_join(sessions, &bonds[0], &fakes[0], RG_STR("one more")),
-                     RG_EFULL);
+    assert_int_equal(rg_sessions_join(sessions, &ties[0], &fakes[0], RG_STR("one more")), RG_EFULL);
     assert_int_equal(rg_sessions_count(sessions), RG_MAX_SESSIONS_PER_CLIENT);
-    assert_int_equal(rg_sessions_join(sessions, &bonds[0], &fakes[0], RG_STR("s7")), 0);
+    assert_int_equal(rg_sessions_join(sessions, &ties[0], &fakes[0], RG_STR("s7")), 0);
+    leave_all(sessions);
+    rg_sessions_free(&sessions);
+}
+
+static bool take_one(void *arg, struct rg_client *client)
+{
+    *(struct rg_client **)arg = client;
+    return false;
+}
+
+static void a_walk_over_a_session_ends_where_it_is_told_to(void **state)
+{
+    struct rg_sessions *sessions = rg_sessions_new();
+    struct rg_client *first = NULL;
+
+    (void)state;
+    join(sessions, 0, "a");
+    join(sessions, 1, "a");
+    rg_sessions_walk(sessions, RG_STR("a"), take_one, &first);
+    assert_ptr_equal(first, &fakes[1]);
+    leave_all(sessions);
+    rg_sessions_free(&sessions);
+}
+
+static void add_name(void *arg, struct rg_str name)
+{
+    rg_buf_add_str(arg, name);
+}
+
+static void a_client_knows_its_sessions(void **state)
+{
+    struct rg_sessions *sessions = rg_sessions_new();
+    struct rg_buf names = {0};
+
+    (void)state;
+    assert_int_equal(rg_sessions_join(sessions, &ties[0], &fakes[0], RG_STR("a")), 1);
+    assert_int_equal(rg_sessions_join(sessions, &ties[0], &fakes[0], RG_STR("b")), 1);
+    assert_int_equal(rg_sessions_join(sessions, &ties[0], &fakes[0], RG_STR("a")), 0);
+    join(sessions, 1, "c");
+    assert_true(rg_ties_have(&ties[0], RG_STR("b")));
+    assert_false(rg_ties_have(&ties[0], RG_STR("c")));
+    rg_ties_each(&ties[0], add_name, &names);
+    assert_int_equal(names.n, 2);
+    assert_non_null(memchr(names.p, 'a', 2));
+    assert_non_null(memchr(names.p, 'b', 2));
+    rg_buf_done(&names);
     leave_all(sessions);
     rg_sessions_free(&sessions);
 }
@@ -130,16 +175,22 @@ static struct rg_client *client_of(struct peer *peer, bool is_longpoll)
     return client;
 }
 
-static void bind_client(struct rg_client *client, const char *session, int64_t exp_s)
+static void bind_token(struct rg_client *client, const char *session, const char *jti,
+                       int64_t exp_s)
 {
     struct rg_hub *hub = client->hub;
     struct rg_claims *claims =
-        rg_claims_new(RG_STR("{}"), exp_s, rg_str_c(session), rg_str_n(NULL, 0));
+        rg_claims_new(RG_STR("{\"username\":\"ada\"}"), exp_s, rg_str_c(session), rg_str_c(jti));
 
     rg_client_bind(client, claims);
     rg_claims_unref(&claims);
     rg_hub_settle(hub);
     turn();
+}
+
+static void bind_client(struct rg_client *client, const char *session, int64_t exp_s)
+{
+    bind_token(client, session, NULL, exp_s);
 }
 
 static struct peer *of_session(struct peer *peer, const char *session)
@@ -213,6 +264,77 @@ static void a_client_of_several_sessions_ends_with_any_of_them(void **state)
     assert_true(peer_has(peer, KILLED) || strstr(hear(peer), KILLED) != NULL);
     assert_int_equal(clients(), 0);
     assert_int_equal(rg_sessions_count(shards[0].hub->sessions), 0);
+}
+
+static void a_token_ends_its_clients_by_another_name_than_their_session(void **state)
+{
+    struct peer *peer = sse(CHAT), *other = sse(CHAT), *namesake = sse(CHAT);
+
+    (void)state;
+    bind_token(client_of(peer, false), "s1", "t1", FAR_S);
+    bind_token(client_of(other, false), "s1", "t2", FAR_S);
+    bind_token(client_of(namesake, false), "t1", "t3", FAR_S);
+    rg_push_kill_token(push, RG_STR("t1"));
+    assert_ended(peer);
+    assert_true(peer_has(peer, KILLED));
+    assert_alive(other, "e1");
+    assert_alive(namesake, "e2");
+    kill_session("t2");
+    assert_alive(other, "e3");
+    assert_int_equal(rg_sessions_count(shards[0].hub->tokens), 2);
+}
+
+static void a_banned_token_ends_the_client_when_it_is_bound(void **state)
+{
+    struct rg_blacklist *blacklist = rg_blacklist_new();
+    struct peer *peer = sse(CHAT);
+
+    (void)state;
+    push->settings.blacklist = blacklist;
+    assert_int_equal(rg_blacklist_add(blacklist, RG_STR("t1"), 60), 0);
+    bind_token(client_of(peer, false), "s1", "t1", FAR_S);
+    assert_ended(peer);
+    assert_int_equal(rg_directory_count(push->directory, RG_STR("")), 0);
+    push->settings.blacklist = NULL;
+    rg_blacklist_free(&blacklist);
+}
+
+static size_t connections;
+
+static void note_connections(void *arg, const struct rg_directory_session *session)
+{
+    (void)arg;
+    assert_true(rg_str_eq(session->user, RG_STR("ada")));
+    connections = session->connections;
+}
+
+static size_t connections_of(const char *session)
+{
+    connections = 0;
+    rg_directory_find(push->directory, rg_str_c(session), note_connections, NULL);
+    return connections;
+}
+
+static void the_directory_has_the_sessions_of_all_reactors(void **state)
+{
+    struct peer *near = sse(CHAT), *far = connect_to(1, 0);
+
+    (void)state;
+    push->settings.channels.identity = (struct rg_identity_fields){"username", "role", NULL, 0};
+    request(far, "sse", CHAT, "1.1", "");
+    of_session(far, "s1");
+    of_session(near, "s1");
+    of_session(near, "s2");
+    of_session(near, "s1");
+    assert_int_equal(connections_of("s1"), 2);
+    assert_int_equal(connections_of("s2"), 1);
+    hang_up(near);
+    turn();
+    assert_int_equal(connections_of("s1"), 1);
+    assert_int_equal(rg_directory_count(push->directory, RG_STR("")), 1);
+    hang_up(far);
+    turn();
+    assert_int_equal(rg_directory_count(push->directory, RG_STR("")), 0);
 }
 
 static void a_session_without_a_name_is_none(void **state)
@@ -648,9 +770,14 @@ int main(void)
         cmocka_unit_test(who_leaves_is_in_no_session_any_more),
         cmocka_unit_test(joining_again_changes_nothing),
         cmocka_unit_test(a_client_cannot_belong_to_endless_sessions),
+        cmocka_unit_test(a_walk_over_a_session_ends_where_it_is_told_to),
+        cmocka_unit_test(a_client_knows_its_sessions),
         TEST(a_ban_ends_the_clients_of_its_session_on_every_reactor),
         TEST(the_event_of_a_ban_has_no_data),
         TEST(a_client_of_several_sessions_ends_with_any_of_them),
+        TEST(a_token_ends_its_clients_by_another_name_than_their_session),
+        TEST(a_banned_token_ends_the_client_when_it_is_bound),
+        TEST(the_directory_has_the_sessions_of_all_reactors),
         TEST(a_session_without_a_name_is_none),
         TEST(a_client_that_goes_leaves_its_sessions),
         TEST(a_ban_that_came_before_the_client_ends_it_when_it_is_bound),

@@ -120,6 +120,26 @@ static void a_token_of_a_reactor_that_does_not_exist_is_gone(void **state)
     rg_push_free(&push);
 }
 
+static void a_poll_id_is_no_token_and_a_token_no_poll_id(void **state)
+{
+    struct rg_push *push = push_with(RG_STR("secret")), *later = push_with(RG_STR("secret"));
+    struct rg_client_handle got = {0};
+    struct rg_buf token = {0}, id = {0};
+
+    (void)state;
+    rg_token_add(push, handle, &token);
+    rg_token_add_poll_id(push, handle, &id);
+    assert_int_equal(rg_token_read(push, rg_buf_str(&id), &got), RG_EINVAL);
+    assert_int_equal(rg_token_read_poll_id(push, rg_buf_str(&token), &got), RG_EINVAL);
+    assert_int_equal(rg_token_read_poll_id(later, rg_buf_str(&id), &got), RG_EGONE);
+    assert_int_equal(rg_token_read_poll_id(push, rg_buf_str(&id), &got), 0);
+    assert_memory_equal(&got, &handle, sizeof(got));
+    rg_buf_done(&token);
+    rg_buf_done(&id);
+    rg_push_free(&push);
+    rg_push_free(&later);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -128,6 +148,7 @@ int main(void)
         cmocka_unit_test(every_changed_byte_makes_it_no_token),
         cmocka_unit_test(a_token_of_an_earlier_run_is_gone),
         cmocka_unit_test(a_token_of_another_secret_is_no_token),
+        cmocka_unit_test(a_poll_id_is_no_token_and_a_token_no_poll_id),
         cmocka_unit_test(a_token_of_a_reactor_that_does_not_exist_is_gone),
     };
 
