@@ -4,6 +4,7 @@
 // - It never holds a request up, whatever state Kafka is in.
 import assert from 'node:assert/strict';
 import { after, before, describe, it } from 'node:test';
+import { cast, openWs } from '../support/channels.mjs';
 import { Gateway, testGateway } from '../support/gateway.mjs';
 import { now, token } from '../support/jwt.mjs';
 import { HttpService } from '../support/http-service.mjs';
@@ -147,6 +148,47 @@ describe('partitions of the request log', { skip }, () => {
       found[key] = partition;
     }
     assert.deepEqual(found, users);
+  });
+});
+
+describe('the request log and channels', () => {
+  it('legacy-channels 87: a user sees the records of his requests', async (t) => {
+    const broker = await EmbeddedKafka.start();
+    const service = await new HttpService(echo).listen();
+    let gateway;
+    t.after(async () => {
+      await gateway?.stop();
+      await service.close();
+      await broker.stop();
+    });
+    // The names of 2017, with which records and messages share the topic "message".
+    gateway = await Gateway.start({ env: environment(service.port,
+      { KAFKA_HOSTS: broker.bootstrap, KAFKATOFILTER_KAFKA_GROUP_ID: fresh('group') }) });
+    const { A, B, ada, bob } = cast();
+    const socket = await openWs(t, gateway, { token: A });
+    const other = await openWs(t, gateway, { token: B });
+    await socket.joinOwn(`user:${ada}`);
+    await other.joinOwn(`user:${bob}`);
+    const ask = async (n, who = A) => assert.equal(
+      (await gateway.get(`/v1/users/${n}`, { authorization: who })).status, 200);
+
+    // A new group begins at the end of the topic, wherever that is when it gets there.
+    let n = 0;
+    await until(async () => {
+      await ask(n++);
+      return socket.mail.items.some(({ event }) => event === 'message');
+    }, 'a record arrives', 30000);
+    await ask('last');
+    let payload;
+    do {
+      ({ payload } = await socket.find(`user:${ada}`, 'message'));
+      assert.equal(payload.type, 'PROXY_API_CALL');
+      assert.equal(payload.username, ada);
+    } while (payload.payload.request_path !== '/v1/users/last');
+    assert.ok(!other.mail.items.some(({ event }) => event === 'message'));
+    await ask('other', B);
+    assert.equal((await other.find(`user:${bob}`, 'message')).payload.payload.request_path,
+      '/v1/users/other');
   });
 });
 
