@@ -63,6 +63,12 @@ void rg_socket_tell(struct rg_stream *stream, int events)
         tell_hangup(stream);
 }
 
+void rg_socket_watch_again(struct rg_stream *stream)
+{
+    if (stream->owner != NULL && (stream->wants_read || stream->wants_write))
+        stream->ops->update(stream);
+}
+
 void rg_socket_close(struct rg_socket *socket, uv_close_cb on_closed)
 {
     /* The loop lets go of the descriptor first; its memory is freed when the loop says so. */
@@ -96,6 +102,8 @@ static void on_poll(uv_poll_t *poll, int status, int events)
         socket->interest = 0;
     }
     rg_socket_tell(&socket->stream, events);
+    if (status < 0)
+        rg_socket_watch_again(&socket->stream);
 }
 
 static long socket_read(struct rg_stream *stream, void *p, size_t n)

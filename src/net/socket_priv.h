@@ -24,6 +24,12 @@ void rg_socket_watch(struct rg_socket *socket, unsigned interest, uv_poll_cb on_
 /* Turns readiness into the owner's callbacks. */
 void rg_socket_tell(struct rg_stream *stream, int events);
 
+/*
+ * After trouble with the socket, for which libuv stops watching, has been told: whoever was not told
+ * by its read or write (there were bytes before the reset) finds out with the next one.
+ */
+void rg_socket_watch_again(struct rg_stream *stream);
+
 /* Closes the descriptor; on_closed is called when the loop has let go of the handle. */
 void rg_socket_close(struct rg_socket *socket, uv_close_cb on_closed);
 

@@ -565,6 +565,8 @@ static void on_poll(uv_poll_t *poll, int status, int events)
     if ((events & UV_WRITABLE) != 0 && flush(t) == UV_EAGAIN)
         events &= ~UV_WRITABLE;
     rg_socket_tell(&t->socket.stream, events);
+    if (status < 0)
+        rg_socket_watch_again(&t->socket.stream);
 }
 
 static void tls_update(struct rg_stream *stream)

@@ -29,10 +29,11 @@ struct visit {
     /* Of A only: the answer, and, of a GET, who may open a new socket. */
     struct rg_socket_admission admission;
     bool is_post;
-    bool is_batch;      /* POST: one message a line */
-    bool is_gone;       /* GET: there is no such socket */
-    int status;         /* of the answer */
-    struct rg_buf body; /* what was posted; then, that of the answer */
+    bool is_batch;        /* POST: one message a line */
+    bool is_gone;         /* GET: there is no such socket */
+    struct rg_str posted; /* a slice of the request, or of body */
+    int status;           /* of the answer */
+    struct rg_buf body;   /* what was posted, while that travels; then, that of the answer */
 
     struct rg_timer timer; /* while it waits */
     struct rg_phx_longpoll *side;
@@ -331,10 +332,9 @@ static int take_lines(struct rg_client *client, struct rg_str text, struct rg_bu
 
 static void take_post(struct visit *visit, struct rg_client *client)
 {
-    struct rg_str text = rg_buf_str(&visit->body);
     struct rg_buf scratch = {0};
-    int status =
-        visit->is_batch ? take_lines(client, text, &scratch) : take(client, text, &scratch);
+    int status = visit->is_batch ? take_lines(client, visit->posted, &scratch)
+                                 : take(client, visit->posted, &scratch);
 
     rg_buf_done(&scratch);
     visit->status = status == 410 ? 200 : status;
@@ -476,7 +476,11 @@ static void post(struct rg_hub *hub, struct visit *visit, struct rg_exchange *ex
     find_id(hub->push, req->query, &scratch, &visit->client, &is_ours);
     visit->is_post = true;
     visit->is_batch = is_batch(req);
-    rg_buf_add_str(&visit->body, req->body);
+    visit->posted = req->body;
+    if (is_ours && visit->client.reactor != hub->reactor->id) {
+        rg_buf_add_str(&visit->body, req->body);
+        visit->posted = rg_buf_str(&visit->body);
+    }
     if (!send_to_socket(hub, visit, is_ours)) {
         set_body(visit, 410);
         reply(hub, visit);

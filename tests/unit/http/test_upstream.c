@@ -470,6 +470,25 @@ static void an_answer_that_ends_early_is_broken(void **state)
     }
 }
 
+static void a_whole_answer_before_a_reset_is_one(void **state)
+{
+    char *body = rg_alloc(100000);
+
+    (void)state;
+    memset(body, 'b', 100000);
+    ask_first("GET", NULL);
+    /* More than is read at once. */
+    put(&peer, "HTTP/1.1 200 OK\r\ncontent-length: 100000\r\n\r\n");
+    peer_put(&peer, body, 100000);
+    rg_socket_set_abort(peer.fd);
+    peer_close(&peer);
+    WAIT_FOR(&reactor, told.ends + told.failures > 0);
+    assert_int_equal(told.ends, 1);
+    assert_int_equal(told.text.n, strlen("200 100000|\n") + 100000);
+    WAIT_FOR(&reactor, upstreams->pools == NULL);
+    rg_free(body);
+}
+
 static void a_reset_in_a_body_without_a_length_is_broken(void **state)
 {
     (void)state;
@@ -981,6 +1000,7 @@ int main(void)
         TEST(a_head_has_limits),
         TEST(interim_answers_have_a_limit),
         TEST(an_answer_that_ends_early_is_broken),
+        TEST(a_whole_answer_before_a_reset_is_one),
         TEST(a_reset_in_a_body_without_a_length_is_broken),
         TEST(a_connection_is_kept_and_owns_no_buffer),
         TEST(the_end_of_a_call_may_begin_the_next_on_its_connection),
