@@ -130,6 +130,19 @@ static void a_socket_is_opened_and_named_by_its_id(void **state)
     assert_int_equal(clients(), 1);
 }
 
+static void any_page_may_read_the_answers_whatever_cors_is(void **state)
+{
+    (void)state;
+    push->settings.cors = "https://ui.example";
+    for (int i = 0; i < 3; i++) {
+        static const char *const methods[] = {"GET", "POST", "OPTIONS"};
+        struct peer *peer = ask_on(0, methods[i], "/socket/longpoll?token=bad", "");
+        assert_true(peer_has(peer, "access-control-allow-origin: *\r\n"));
+        assert_false(peer_has(peer, "ui.example"));
+        peer_forget(peer);
+    }
+}
+
 static void whoever_is_not_let_in_is_told_403(void **state)
 {
     const char *good = token(ADA);
@@ -591,6 +604,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         LONGPOLL_TEST(a_socket_is_opened_and_named_by_its_id),
+        LONGPOLL_TEST(any_page_may_read_the_answers_whatever_cors_is),
         LONGPOLL_TEST(whoever_is_not_let_in_is_told_403),
         LONGPOLL_TEST(one_good_token_of_several_is_enough),
         LONGPOLL_TEST(where_there_is_no_room_clients_are_asked_to_come_later),
