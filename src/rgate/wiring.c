@@ -5,10 +5,12 @@
  * End, on SIGTERM or SIGINT:
  *   1. health says 503; the consumer stops reading and hands over what it has
  *   2. each reactor, behind the events in its inbox: stops accepting, says goodbye to its clients,
- * writes what is queued, and reports that it is empty - or SHUTDOWN_TIMEOUT is over and cuts what
- * is left
+ *      writes what is queued, and reports that it is empty - or SHUTDOWN_TIMEOUT is over and cuts
+ *      what is left
  *   3. when all have reported: the reactors end, records of requests are sent, offsets are
- * committed, the group is left, exit 0 A second signal ends the process at once.
+ *      committed, the group is left, exit 0
+ *
+ * A second signal ends the process at once.
  *
  * SIGHUP reads the certificate again; not in development, where the terminal that goes away sends
  * it.
