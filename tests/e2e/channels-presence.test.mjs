@@ -232,6 +232,38 @@ describe('presence', { concurrency: true }, () => {
 });
 
 describe('presence that changes quickly', () => {
+  it('legacy-channels 10.4: state and diffs fit together, however many come at once', async (t) => {
+    const gateway = await testGateway(t, {
+      env: { ...FIXTURE, PRESENCE_INTERVAL: '0', REACTORS: '4' } });
+    const { A, ada } = cast();
+    const topic = `user:${ada}`;
+    const clients = await Promise.all(
+      Array.from({ length: 16 }, () => openWs(t, gateway, { token: A })));
+
+    /** Joins and leaves; what is told between must be news each time. */
+    async function comeAndGo(client) {
+      assert.deepEqual(await client.join(topic), OK);
+      const present = new Set((await client.find(topic, 'presence_state')).payload[ada]?.metas
+        .map(({ phx_ref: ref }) => ref));
+      // What was told before the leave's answer, and nothing of the join before.
+      assert.deepEqual(await client.leave(topic), OK);
+      for (const { event, payload } of client.mail.drain()) {
+        if (event !== 'presence_diff') continue;
+        for (const { phx_ref: ref } of payload.joins[ada]?.metas ?? []) {
+          assert.ok(!present.has(ref), `${ref} comes once`);
+          present.add(ref);
+        }
+        for (const { phx_ref: ref } of payload.leaves[ada]?.metas ?? []) {
+          assert.ok(present.delete(ref), `${ref} was there when it left`);
+        }
+      }
+    }
+    await Promise.all(clients.map(async (client) => {
+      for (let round = 0; round < 40; round++) await comeAndGo(client);
+    }));
+    assert.equal(await gateway.metric('rgate_presence_presences'), 0);
+  });
+
   it('legacy-channels 10.5: within PRESENCE_INTERVAL changes are told together', async (t) => {
     const gateway = await testGateway(t, { env: { ...FIXTURE, PRESENCE_INTERVAL: '1000' } });
     const { S, role } = cast();
