@@ -51,36 +51,46 @@ struct series_node {
     struct rg_series series;
     struct cds_lfht_node node;
     struct rcu_head rcu;
-    uint32_t a_n, b_n;
-    char labels[]; /* a, then b */
+    uint32_t value_n[RG_FAMILY_MAX_LABELS];
+    char values[]; /* one behind the other */
 };
 
 struct rg_family {
     const struct rg_family_row *row;
+    size_t labels_n;
     struct rg_hash_key hash_key;
     struct cds_lfht *table; /* any thread reads under RCU; adds under lock */
     pthread_mutex_t lock;
     size_t series_n; /* under lock */
 };
 
-struct label_pair {
-    struct rg_str a, b;
+/* Values of a family's labels, to be found. */
+struct wanted {
+    const struct rg_str *values;
+    size_t n;
 };
 
-static int has_labels(struct cds_lfht_node *node, const void *want)
+static int has_values(struct cds_lfht_node *node, const void *arg)
 {
     const struct series_node *s = RG_CONTAINER_OF(node, struct series_node, node);
-    const struct label_pair *pair = want;
+    const struct wanted *wanted = arg;
 
     RG_TSAN_ACQUIRE(s);
-    return rg_str_eq(pair->a, rg_str_n(s->labels, s->a_n)) &&
-           rg_str_eq(pair->b, rg_str_n(s->labels + s->a_n, s->b_n));
+    const char *at = s->values;
+    for (size_t i = 0; i < wanted->n; i++) {
+        if (!rg_str_eq(wanted->values[i], rg_str_n(at, s->value_n[i])))
+            return 0;
+        at += s->value_n[i];
+    }
+    return 1;
 }
 
 struct rg_family *rg_family_new(const struct rg_family_row *row)
 {
     struct rg_family *family = rg_zalloc(sizeof(*family));
     family->row = row;
+    while (family->labels_n < RG_FAMILY_MAX_LABELS && row->labels[family->labels_n] != NULL)
+        family->labels_n++;
     rg_hash_key_random(&family->hash_key);
     family->table = rg_rcu_table_new();
     pthread_mutex_init(&family->lock, NULL);
@@ -115,60 +125,80 @@ void rg_family_free(struct rg_family **familyp)
     rg_free(family);
 }
 
-static unsigned long hash_labels(struct rg_family *family, const struct label_pair *pair)
+static unsigned long hash_of(struct rg_family *family, const struct rg_str *values)
 {
-    return rg_hash64(&family->hash_key, pair->a.p, pair->a.n) * 31 +
-           rg_hash64(&family->hash_key, pair->b.p, pair->b.n);
+    unsigned long hash = 0;
+
+    for (size_t i = 0; i < family->labels_n; i++)
+        hash = hash * 31 + rg_hash64(&family->hash_key, values[i].p, values[i].n);
+    return hash;
 }
 
-static struct series_node *find(struct rg_family *family, const struct label_pair *pair)
+static struct series_node *find(struct rg_family *family, const struct rg_str *values)
 {
+    const struct wanted wanted = {values, family->labels_n};
     struct cds_lfht_iter iter;
 
-    cds_lfht_lookup(family->table, hash_labels(family, pair), has_labels, pair, &iter);
+    cds_lfht_lookup(family->table, hash_of(family, values), has_values, &wanted, &iter);
     struct cds_lfht_node *node = cds_lfht_iter_get_node(&iter);
     return node != NULL ? RG_CONTAINER_OF(node, struct series_node, node) : NULL;
 }
 
-static struct series_node *add(struct rg_family *family, struct label_pair pair)
+static struct series_node *add(struct rg_family *family, const struct rg_str *values)
 {
     struct series_node *s;
+    size_t size = 0;
 
-    if (family->series_n >= RG_FAMILY_MAX_SERIES) {
-        pair = (struct label_pair){RG_STR("other"),
-                                   family->row->labels[1] != NULL ? RG_STR("other") : RG_STR("")};
-        s = find(family, &pair);
-        if (s != NULL)
-            return s;
+    for (size_t i = 0; i < family->labels_n; i++)
+        size += values[i].n;
+    s = rg_zalloc(sizeof(*s) + size);
+    char *at = s->values;
+    for (size_t i = 0; i < family->labels_n; i++) {
+        s->value_n[i] = (uint32_t)values[i].n;
+        if (values[i].n > 0)
+            memcpy(at, values[i].p, values[i].n);
+        at += values[i].n;
     }
-    s = rg_zalloc(sizeof(*s) + pair.a.n + pair.b.n);
-    s->a_n = (uint32_t)pair.a.n;
-    s->b_n = (uint32_t)pair.b.n;
-    if (pair.a.n > 0)
-        memcpy(s->labels, pair.a.p, pair.a.n);
-    if (pair.b.n > 0)
-        memcpy(s->labels + pair.a.n, pair.b.p, pair.b.n);
     family->series_n++;
     RG_TSAN_RELEASE(s);
-    rg_rcu_table_add(family->table, hash_labels(family, &pair), &s->node);
+    rg_rcu_table_add(family->table, hash_of(family, values), &s->node);
     return s;
 }
 
-struct rg_series *rg_family_get(struct rg_family *family, struct rg_str a, struct rg_str b)
+/* The caller holds the lock, and has not found values. */
+static struct series_node *add_within_limit(struct rg_family *family, const struct rg_str *values)
 {
-    struct label_pair pair = {a, family->row->labels[1] != NULL ? b : (struct rg_str){NULL, 0}};
+    struct rg_str other[RG_FAMILY_MAX_LABELS];
 
+    if (family->series_n < RG_FAMILY_MAX_SERIES)
+        return add(family, values);
+    for (size_t i = 0; i < family->labels_n; i++)
+        other[i] = RG_STR("other");
+    struct series_node *s = find(family, other);
+    return s != NULL ? s : add(family, other);
+}
+
+struct rg_series *rg_family_find(struct rg_family *family, const struct rg_str *values)
+{
     rg_rcu_read_lock();
-    struct series_node *s = find(family, &pair);
+    struct series_node *s = find(family, values);
     if (s == NULL) {
         pthread_mutex_lock(&family->lock);
-        s = find(family, &pair);
+        s = find(family, values);
         if (s == NULL)
-            s = add(family, pair);
+            s = add_within_limit(family, values);
         pthread_mutex_unlock(&family->lock);
     }
     rg_rcu_read_unlock();
     return &s->series;
+}
+
+struct rg_series *rg_family_get(struct rg_family *family, struct rg_str a, struct rg_str b)
+{
+    const struct rg_str values[] = {a, b};
+
+    rg_assert(family->labels_n <= RG_COUNT_OF(values));
+    return rg_family_find(family, values);
 }
 
 void rg_series_observe(struct rg_series *s, uint64_t n, uint64_t duration_ns)
@@ -198,13 +228,13 @@ static void add_label_value(struct rg_buf *out, struct rg_str s)
 static void add_labels(const struct rg_family *family, const struct series_node *s,
                        struct rg_buf *out)
 {
-    rg_buf_addf(out, "%s=\"", family->row->labels[0]);
-    add_label_value(out, rg_str_n(s->labels, s->a_n));
-    rg_buf_add_char(out, '"');
-    if (family->row->labels[1] != NULL) {
-        rg_buf_addf(out, ",%s=\"", family->row->labels[1]);
-        add_label_value(out, rg_str_n(s->labels + s->a_n, s->b_n));
+    const char *at = s->values;
+
+    for (size_t i = 0; i < family->labels_n; i++) {
+        rg_buf_addf(out, "%s%s=\"", i > 0 ? "," : "", family->row->labels[i]);
+        add_label_value(out, rg_str_n(at, s->value_n[i]));
         rg_buf_add_char(out, '"');
+        at += s->value_n[i];
     }
 }
 

@@ -61,11 +61,13 @@ struct rg_series {
     _Atomic uint64_t buckets[RG_HISTOGRAM_BUCKETS]; /* histogram only, not cumulative */
 };
 
+#define RG_FAMILY_MAX_LABELS 5
+
 struct rg_family;
 struct rg_family_row {
     const char *name;
-    const char *type;      /* "counter" or "histogram" */
-    const char *labels[3]; /* names, NULL-terminated */
+    const char *type;                             /* "counter" or "histogram" */
+    const char *labels[RG_FAMILY_MAX_LABELS + 1]; /* names, NULL-terminated */
     const char *help;
 };
 
@@ -76,10 +78,13 @@ struct rg_family *rg_family_new(const struct rg_family_row *row);
 void rg_family_free(struct rg_family **familyp);
 
 /*
- * The series with these label values (b is ignored by a family of one label), made
- * if new; keep the pointer where the labels repeat. Beyond RG_FAMILY_MAX_SERIES all
- * new values share the series "other". Thread: any registered with rcu.h.
+ * The series with these values, one for each of the family's labels, made if new; keep the pointer
+ * where they repeat. Beyond RG_FAMILY_MAX_SERIES all new values share the series "other". Thread:
+ * any registered with rcu.h.
  */
+struct rg_series *rg_family_find(struct rg_family *family, const struct rg_str *values);
+
+/* The same for a family of one label (b is ignored) or two. */
 struct rg_series *rg_family_get(struct rg_family *family, struct rg_str a, struct rg_str b);
 
 /* Thread: any. */

@@ -64,3 +64,9 @@ bool rg_request_has_token(const struct rg_request *req, struct rg_str name, stru
 /* The known method of this name (case-sensitive, RFC 9110 section 9.1) or RG_METHOD_OTHER. */
 enum rg_method rg_method_from(struct rg_str name);
 struct rg_str rg_method_name(enum rg_method method);
+
+/*
+ * A copy with everything that it points to, for who answers later; one allocation, to be ended with
+ * rg_free().
+ */
+struct rg_request *rg_request_copy(const struct rg_request *req);

@@ -340,8 +340,12 @@ static void on_readable(struct rg_stream *stream)
 {
     struct rg_upstream_conn *conn = stream->owner;
     char *buffer = stream->reactor->read_buffer;
-    long n = rg_stream_read(stream, buffer, RG_READ_BUFFER);
 
+    /* What was kept is told first, at the end of this turn; the next one says again what is here.
+     */
+    if (conn->call != NULL && conn->late.next != NULL)
+        return;
+    long n = rg_stream_read(stream, buffer, RG_READ_BUFFER);
     if (n == UV_EAGAIN)
         return;
     if (conn->call == NULL) {

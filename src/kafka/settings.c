@@ -38,6 +38,11 @@ const struct rg_option rg_kafka_options[] = {
      .def = "rig-kafka-to-filter",
      AT(group_id),
      .help = "Consumer group in which the source topics are read."},
+    {.name = "KAFKA_LOG_TOPIC",
+     .type = RG_OPT_STRING,
+     AT(log_topic),
+     .help = "Topic for records of requests to services behind the gateway; unset means "
+             "rig-request-log, or message where PROXY_CONFIG_FILE has a list of routes."},
     {.name = "KAFKA_CONSUME",
      .type = RG_OPT_CHOICE,
      .def = "group",
@@ -224,14 +229,19 @@ static void complete_topics(struct rg_kafka_settings *settings, bool uses_hosts)
         add_item(&settings->source_topics, "message");
 }
 
+static void check_topic(const char *topic, const char *variable, struct rg_problems *problems)
+{
+    if (!is_topic(topic))
+        rg_problem_add(problems, variable, topic,
+                       "a topic name has 1 to 249 letters, digits, '.', '_' or '-'");
+}
+
 static void check_topics(struct rg_option_list *topics, struct rg_problems *problems)
 {
     size_t kept = 0;
 
     for (size_t i = 0; i < topics->n; i++) {
-        if (!is_topic(topics->items[i]))
-            rg_problem_add(problems, "KAFKA_SOURCE_TOPICS", topics->items[i],
-                           "a topic name has 1 to 249 letters, digits, '.', '_' or '-'");
+        check_topic(topics->items[i], "KAFKA_SOURCE_TOPICS", problems);
         if (is_listed(topics, kept, topics->items[i]))
             rg_free(topics->items[i]);
         else
@@ -465,6 +475,8 @@ void rg_kafka_settings_check(struct rg_kafka_settings *settings, struct rg_probl
     check_brokers(settings, problems);
     complete_topics(settings, uses_hosts);
     check_topics(&settings->source_topics, problems);
+    if (settings->log_topic != NULL)
+        check_topic(settings->log_topic, "KAFKA_LOG_TOPIC", problems);
     check_formats(settings, problems);
     check_sasl(settings->sasl, problems);
     check_properties(settings->properties, problems);

@@ -19,6 +19,7 @@ struct rg_kafka_settings {
     struct rg_option_list source_topics; /* KAFKA_SOURCE_TOPICS; never empty once checked */
     struct rg_option_list topic_formats; /* KAFKA_TOPIC_FORMATS: topic=format */
     char *group_id;                      /* KAFKATOFILTER_KAFKA_GROUP_ID */
+    char *log_topic;                     /* KAFKA_LOG_TOPIC; NULL: unset */
     int consume;                         /* KAFKA_CONSUME: enum rg_kafka_consume */
     int64_t restart_delay_ms;            /* KAFKA_RESTART_DELAY_MS: the most a back-off grows to */
     char *properties;                    /* KAFKA_PROPERTIES: name=value, comma-separated */

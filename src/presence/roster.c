@@ -25,7 +25,8 @@
 
 #define KEPT_BYTES     65536 /* of the buffer for diffs */
 #define MIN_JOINED     4
-#define REAPED_AT_ONCE 2 /* more than come at once */
+#define REAPED_AT_ONCE 2   /* more than come at once */
+#define TOLD_AT_ONCE   500 /* changes in a diff, so that none is long to write and to queue */
 
 struct rg_topic {
     struct rg_map_link link;
@@ -321,7 +322,7 @@ static void settle_locked(struct rg_roster *roster, struct news *news)
 {
     if (untold(news) == 0)
         return;
-    if (news->due_ms <= roster->now_ms) {
+    if (news->due_ms <= roster->now_ms || untold(news) >= TOLD_AT_ONCE) {
         announce_locked(roster, news);
     } else if (news->due_ms < roster->wake_ms) {
         roster->wake_ms = news->due_ms;

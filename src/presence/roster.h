@@ -7,9 +7,9 @@
  * of the roster, and those of one topic are announced in the order of their versions.
  *
  * The first change of a topic is announced at once, those that follow within the interval together
- * at its end; what joins and leaves in between is not announced at all. Where nobody watches a
- * topic a change costs one step in a table, and nothing is written or kept for it; what still waits
- * there is forgotten.
+ * at its end, or earlier where they are many; what joins and leaves in between is not announced at
+ * all. Where nobody watches a topic a change costs one step in a table, and nothing is written or
+ * kept for it; what still waits there is forgotten.
  *
  * Thread: any registered with rcu.h, except for building and freeing. One lock, held for a few
  * table steps and, where a topic is watched, for writing the diff; announce is called under it.

@@ -4,13 +4,19 @@
 
 struct rg_answer rg_answer_begin(const struct rg_push *push, const struct rg_request *req)
 {
-    struct rg_answer answer = {.push = push, .is_cors = true};
+    struct rg_answer answer = {.push = push, .is_cors = true, .cors_origin = push->settings.cors};
 
     /* Without it a page of another origin cannot send the cookie; with "*" browsers refuse it. */
     answer.allows_credentials =
         push->settings.jwt_cookie != NULL && !rg_str_eq(rg_str_c(push->settings.cors), RG_STR("*"));
     rg_trace_begin(req, &answer.trace);
     return answer;
+}
+
+void rg_answer_open(struct rg_answer *answer)
+{
+    answer->cors_origin = "*";
+    answer->allows_credentials = false;
 }
 
 void rg_answer_add(struct rg_answer *answer, struct rg_str name, struct rg_str value)
@@ -22,8 +28,7 @@ void rg_answer_add(struct rg_answer *answer, struct rg_str name, struct rg_str v
 
 void rg_answer_add_cors(const struct rg_answer *answer, struct rg_response *response)
 {
-    rg_response_add(response, RG_STR("access-control-allow-origin"),
-                    rg_str_c(answer->push->settings.cors));
+    rg_response_add(response, RG_STR("access-control-allow-origin"), rg_str_c(answer->cors_origin));
     if (answer->allows_credentials)
         rg_response_add(response, RG_STR("access-control-allow-credentials"), RG_STR("true"));
 }

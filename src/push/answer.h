@@ -15,8 +15,9 @@
 struct rg_answer {
     const struct rg_push *push;
     struct rg_trace trace;
-    bool is_cors;            /* send what CORS asks for (default) */
-    bool allows_credentials; /* among it: a page may send cookies */
+    bool is_cors;            /* send what pages of other origins need (default) */
+    const char *cors_origin; /* whose pages may read the answer: CORS, or "*" */
+    bool allows_credentials; /* a page may send cookies */
     bool has_cache_control;  /* one was added; otherwise the default is */
     struct rg_http_field extra[8];
     size_t extra_n;
@@ -25,10 +26,14 @@ struct rg_answer {
 /* Begins the answer to req, which is not kept. */
 struct rg_answer rg_answer_begin(const struct rg_push *push, const struct rg_request *req);
 
+/* Any page may read the answer, whatever CORS is; without cookies. */
+void rg_answer_open(struct rg_answer *answer);
+
 /* Adds a field; name and value are borrowed until the answer is sent. */
 void rg_answer_add(struct rg_answer *answer, struct rg_str name, struct rg_str value);
 
-/* Adds what CORS asks for to a response that is made elsewhere (the head of a stream). */
+/* Adds what pages of other origins need to a response that is made elsewhere (the head of a
+ * stream). */
 void rg_answer_add_cors(const struct rg_answer *answer, struct rg_response *response);
 
 /* Send: plain text; JSON; 204 and the like; the answer to a preflight. */

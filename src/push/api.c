@@ -86,8 +86,6 @@ size_t rg_api_routes(struct rg_hub *hub, struct rg_publish_endpoint *endpoint,
                                   "/_rig/v1/connection/:transport/:token/subscriptions", subscribe,
                                   hub, MAX_SUBSCRIPTIONS_BODY};
     n += channel_routes(hub, rows + n);
-    rows[n++] = (struct rg_route){RG_METHODS_ALL, "*", rg_api_not_found, push,
-                                  push->settings.max_event_bytes};
     rg_assert(n <= RG_API_ROUTES);
     return n;
 }

@@ -569,8 +569,13 @@ static void bind_token(struct rg_client *client, struct rg_str jti)
 static void bind_expiry(struct rg_client *client, int64_t exp_s)
 {
     const struct rg_hub *hub = client->hub;
+    uint64_t now_ms = rg_clock_mono_ms();
 
-    if (rg_expiry_extend(&get_bond(client)->expiry, exp_s, rg_clock_wall_us(), hub->reactor->now_ms,
+    /* Not that of the turn, which may be older than the wall clock's: the client would end before
+     * its token, and come back with it. */
+    if (hub->reactor->now_ms > now_ms)
+        now_ms = hub->reactor->now_ms;
+    if (rg_expiry_extend(&get_bond(client)->expiry, exp_s, rg_clock_wall_us(), now_ms,
                          hub->push->settings.expiry_warning_ms))
         set_timer(client);
 }

@@ -429,6 +429,24 @@ static void beat(struct rg_client *client, uint64_t now_ms)
     rg_client_end(client, RG_END_EXPIRED, 0, NULL);
 }
 
+/* Whoever waits hears why the token's end is its channels' end, too; a ban is 403 at once (7.10).
+ */
+static void say_why(struct rg_client *client)
+{
+    struct visit *visit;
+
+    if (client->end != RG_END_TOKEN)
+        return;
+    rg_channels_say_why(client);
+    if (client->state != RG_CLIENT_OPEN || client->outbox.n == 0)
+        return;
+    visit = release(client->phx_longpoll);
+    if (visit == NULL)
+        return;
+    fill(visit, client);
+    reply_late(client->hub, visit);
+}
+
 static void free_side(struct rg_client *client)
 {
     struct rg_phx_longpoll *side = RG_STEAL(client->phx_longpoll);
@@ -451,6 +469,7 @@ const struct rg_client_ops rg_phx_longpoll_ops = {
     .beat = beat,
     .put = put,
     .answer = answer,
+    .say_why = say_why,
     .leave = rg_channels_leave,
     .free = free_side,
 };
@@ -545,7 +564,8 @@ void rg_phx_longpoll_handle(void *arg, struct rg_exchange *exchange)
     const struct rg_request *req = rg_exchange_request(exchange);
     struct rg_answer answer = rg_answer_begin(hub->push, req);
 
-    answer.allows_credentials = false; /* there are none that come by themselves */
+    /* Nothing comes by itself that a page could misuse; who is refused is told so in the body. */
+    rg_answer_open(&answer);
     if (req->method == RG_OPTIONS) {
         rg_socket_admission_preflight(&answer, exchange);
         return;

@@ -255,7 +255,8 @@ void rg_phx_sse_handle(void *arg, struct rg_exchange *exchange)
     const struct rg_request *req = rg_exchange_request(exchange);
     struct rg_answer answer = rg_answer_begin(hub->push, req);
 
-    answer.allows_credentials = false; /* there are none that come by themselves */
+    /* Nothing comes by itself that a page could misuse; who is refused is told so in the body. */
+    rg_answer_open(&answer);
     if (req->method == RG_OPTIONS)
         rg_socket_admission_preflight(&answer, exchange);
     else if (req->method == RG_GET)

@@ -181,7 +181,7 @@ static void list(void *arg, struct rg_exchange *exchange)
         rg_buf_add_c(&page.json, "{\"sessions\":[");
         size_t n = rg_directory_list(admin->push->directory, rg_buf_str(&query.user), query.after,
                                      query.limit, add_session, &page);
-        if (n == query.limit)
+        if (n >= query.limit)
             rg_buf_addf(&page.json, "],\"next\":\"%" PRIu64 "\"}", page.next);
         else
             rg_buf_add_c(&page.json, "],\"next\":null}");

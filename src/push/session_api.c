@@ -204,7 +204,7 @@ static bool add_page(struct call *call)
 
     rg_buf_addf(&topic, "role:%s", push->settings.channels.session_role);
     return rg_roster_list_users(push->roster, rg_buf_str(&topic), call->after, USERS_PER_PAGE,
-                                add_user, call) == USERS_PER_PAGE;
+                                add_user, call) >= USERS_PER_PAGE;
 }
 
 static void list(struct call *call, struct rg_exchange *exchange);

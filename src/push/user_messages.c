@@ -4,7 +4,6 @@
 
 #include "base/alloc.h"
 #include "base/clock.h"
-#include "base/utf8.h"
 #include "http/query.h"
 #include "push/answer.h"
 #include "push/dispatch.h"
@@ -50,9 +49,7 @@ static int send_to(struct rg_push *push, struct rg_exchange *exchange, struct rg
 static int read_topic(const struct rg_exchange *exchange, struct rg_buf *topic)
 {
     rg_buf_add_c(topic, "user:");
-    int err = rg_percent_decode(rg_exchange_param(exchange, 0), false, topic);
-
-    return err == 0 && !rg_utf8_is_valid(rg_buf_str(topic)) ? RG_ESYNTAX : err;
+    return rg_percent_decode(rg_exchange_param(exchange, 0), false, topic);
 }
 
 static int post(struct rg_push *push, struct rg_exchange *exchange, struct rg_answer *answer)

@@ -68,6 +68,19 @@ static void print_extractors(const struct rg_extractors *extractors)
     }
 }
 
+static void print_routes(const struct rg_proxy_routes *routes)
+{
+    size_t n = routes != NULL ? rg_proxy_routes_count(routes) : 0;
+
+    if (n == 0)
+        printf("%-12s none: PROXY_CONFIG_FILE is not set or empty\n", "routes");
+    for (size_t i = 0; i < n; i++) {
+        const struct rg_proxy_route *route = rg_proxy_routes_at(routes, i);
+        printf("%-12s %s %s to %s, port %u%s\n", i == 0 ? "routes" : "", route->method, route->path,
+               route->host, route->port, route->needs_token ? ", with a token" : "");
+    }
+}
+
 static void print_tokens(const struct rg_config *config)
 {
     if (config->jwt_key.n > 0)
@@ -112,6 +125,7 @@ static void print_plan(const struct rg_config *config)
         printf("%-12s off: KAFKA_BROKERS is not set\n", "kafka");
     }
     print_extractors(config->extractors);
+    print_routes(config->routes);
     print_tokens(config);
 }
 

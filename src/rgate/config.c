@@ -12,6 +12,7 @@
 #include "base/alloc.h"
 #include "event/projection.h"
 #include "http/client.h"
+#include "proxy/route_list.h"
 #include "rgate/cmd.h"
 #include "rgate/https.h"
 
@@ -25,6 +26,7 @@
 #define HTTP       "HTTP"
 #define CLIENT_API "Client API"
 #define CHANNELS   "Channels and presence"
+#define PROXY      "Proxy"
 #define TOKENS     "Tokens and checks"
 #define LOGS       "Logs and metrics"
 
@@ -388,6 +390,31 @@ static const struct rg_option rows[] = {
      .section = CHANNELS,
      .help = "Least time between two presence_diff messages on one channel: the first change is "
              "told at once, those that follow within this time together."},
+
+    {.name = "PROXY_CONFIG_FILE",
+     .type = RG_OPT_STRING,
+     .offset = AT(proxy_config_file),
+     .section = PROXY,
+     .help = "Routes to services behind the gateway, a path or JSON: a list of objects with host "
+             "(the name of the variable that has it; localhost where that is unset), port, path "
+             "(in which {id} stands for any segment), method and auth (whether a token is "
+             "needed). The first that matches counts."},
+    {.name = "PROXY_RECV_TIMEOUT",
+     .type = RG_OPT_MS,
+     .def = "5000",
+     .min = 1,
+     .max = INT32_MAX,
+     .offset = AT(proxy_recv_timeout_ms),
+     .section = PROXY,
+     .help = "How long a service may take to begin its answer, and to go on with it."},
+    {.name = "PROXY_BODY_BYTES",
+     .type = RG_OPT_BYTES,
+     .def = "8388608",
+     .min = 0,
+     .max = 1024 * MIB,
+     .offset = AT(proxy_body_bytes),
+     .section = PROXY,
+     .help = "Longest body of a request to a service."},
 
     {.name = "JWT_ALG",
      .type = RG_OPT_STRING,
@@ -870,6 +897,42 @@ static void load_tokens(struct rg_config *config, struct rg_problems *problems)
                      "visitors' cookies\n");
 }
 
+/* ---- routes ---- */
+
+static void load_routes(struct rg_config *config, rg_getenv_fn *env, struct rg_problems *problems)
+{
+    RG_CLEANUP(rg_buf_done) struct rg_buf json = {0};
+    const char *value = config->proxy_config_file;
+    struct rg_why why = {0};
+
+    if (value == NULL)
+        return;
+    if (rg_config_path_or_json(value, &json, &why) < 0) {
+        rg_problem_add(problems, RG_ROUTE_LIST_VARIABLE, value, "%s", why.text);
+        return;
+    }
+    config->routes = rg_route_list_read(rg_buf_str(&json), env, problems, &config->warnings);
+    if (config->routes == NULL)
+        return;
+    if (rg_proxy_routes_count(config->routes) == 0)
+        rg_proxy_routes_free(&config->routes);
+    else if (rg_proxy_routes_need_tokens(config->routes) && config->jwt_secret_key == NULL &&
+             config->jwt_jwks == NULL)
+        rg_problem_add(problems, RG_ROUTE_LIST_VARIABLE, NULL,
+                       "routes with auth need a key to check tokens with: set JWT_SECRET_KEY or "
+                       "JWT_JWKS");
+}
+
+/* legacy-channels.md 11.7: records of users' requests are messages to them, as they were in 2017.
+ */
+static void complete_log_topic(struct rg_config *config)
+{
+    const char *topic = config->routes != NULL ? "message" : "rig-request-log";
+
+    if (config->kafka.log_topic == NULL)
+        config->kafka.log_topic = rg_strndup(topic, strlen(topic));
+}
+
 struct rg_verifier_settings rg_config_verifier(const struct rg_config *config)
 {
     return (struct rg_verifier_settings){
@@ -901,6 +964,8 @@ struct rg_config *rg_config_load(rg_getenv_fn *env, struct rg_problems *problems
 
     rg_options_parse(rg_kafka_options, rg_kafka_options_n, env, &config->kafka, problems);
     rg_kafka_settings_check(&config->kafka, problems);
+    load_routes(config, env, problems);
+    complete_log_topic(config);
     return problems->n == 0 ? RG_STEAL(config) : NULL;
 }
 
@@ -913,6 +978,7 @@ void rg_config_free(struct rg_config **configp)
     rg_options_done(rows, RG_COUNT_OF(rows), config);
     rg_options_done(rg_kafka_options, rg_kafka_options_n, &config->kafka);
     rg_extractors_free(&config->extractors);
+    rg_proxy_routes_free(&config->routes);
     rg_buf_done(&config->jwt_key);
     rg_tls_free(&config->tls);
     rg_buf_done(&config->warnings);

@@ -14,6 +14,7 @@
 #include "base/option.h"
 #include "event/extractor.h"
 #include "kafka/settings.h"
+#include "proxy/route.h"
 
 struct rg_tls;
 
@@ -75,6 +76,11 @@ struct rg_config {
     bool channel_expiry_closes;          /* CHANNEL_EXPIRY_CLOSES, true */
     int64_t presence_interval_ms;        /* PRESENCE_INTERVAL, 50 */
 
+    /* proxy */
+    char *proxy_config_file;       /* PROXY_CONFIG_FILE: a path or JSON; NULL: no routes */
+    int64_t proxy_recv_timeout_ms; /* PROXY_RECV_TIMEOUT, 5000 */
+    int64_t proxy_body_bytes;      /* PROXY_BODY_BYTES, 8 MiB */
+
     /* tokens and checks */
     char *jwt_alg;                 /* JWT_ALG, HS256 */
     char *jwt_secret_key;          /* JWT_SECRET_KEY as given: see jwt_key */
@@ -102,8 +108,9 @@ struct rg_config {
     /* derived */
     struct rg_tls *tls; /* what the HTTPS ports show; NULL: they are closed */
     struct rg_extractors *extractors;
-    struct rg_buf jwt_key;  /* what JWT_SECRET_KEY stands for: the secret, or PEM */
-    struct rg_buf warnings; /* deprecated and retired names in use, one line each */
+    struct rg_proxy_routes *routes; /* of PROXY_CONFIG_FILE; NULL: none */
+    struct rg_buf jwt_key;          /* what JWT_SECRET_KEY stands for: the secret, or PEM */
+    struct rg_buf warnings;         /* deprecated and retired names in use, one line each */
 };
 
 /*

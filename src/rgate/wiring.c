@@ -5,9 +5,11 @@
  * End, on SIGTERM or SIGINT:
  *   1. health says 503; the consumer stops reading and hands over what it has
  *   2. each reactor, behind the events in its inbox: stops accepting, says goodbye to its clients,
- * writes what is queued, and reports that it is empty - or SHUTDOWN_TIMEOUT is over and cuts what
- * is left
- *   3. when all have reported: the reactors end, offsets are committed, the group is left, exit 0
+ *      writes what is queued, and reports that it is empty - or SHUTDOWN_TIMEOUT is over and cuts
+ *      what is left
+ *   3. when all have reported: the reactors end, records of requests are sent, offsets are
+ *      committed, the group is left, exit 0
+ *
  * A second signal ends the process at once.
  *
  * SIGHUP reads the certificate again; not in development, where the terminal that goes away sends
@@ -28,6 +30,7 @@
 #include "net/listener.h"
 #include "ops/admin.h"
 #include "ops/session_blacklist.h"
+#include "proxy/forward.h"
 #include "push/api.h"
 #include "push/session_admin.h"
 #include "push/user_messages.h"
@@ -35,13 +38,15 @@
 #include "rgate/demo.h"
 #include "rgate/https.h"
 #include "rgate/page.h"
+#include "rgate/services.h"
 
-#define CLIENT_ROUTES (RG_API_ROUTES + RG_DEMO_ROUTES + 1)
+#define CLIENT_ROUTES (RG_API_ROUTES + RG_DEMO_ROUTES + 2)
 #define INTERNAL_ROUTES                                                                            \
     (2 + RG_USER_MESSAGES_ROUTES + RG_SESSION_BLACKLIST_ROUTES + RG_SESSION_ADMIN_ROUTES +         \
      RG_ADMIN_ROUTES)
 #define HTTP_DRAIN_MS     3000 /* for answers under way, once the clients are gone */
 #define COMMIT_TIMEOUT_MS 3000
+#define RECORD_TIMEOUT_MS 1000 /* for records of requests */
 #define ROOM_FOR_COMMANDS ((size_t)1024 * 1024)
 
 /* One reactor with what lives on it. */
@@ -54,7 +59,8 @@ struct shard {
     struct rg_route routes[CLIENT_ROUTES];
     struct rg_publish_endpoint publish;
     struct rg_demo_endpoint *demo;
-    int fd, https_fd; /* of the listeners until they are open */
+    struct rg_forwarder *forwarder; /* NULL: there are no routes to services */
+    int fd, https_fd;               /* of the listeners until they are open */
 
     struct rg_inbox_item drain, cut, stop, report; /* commands to it, and its report */
     struct rg_timer http_drain;
@@ -65,6 +71,7 @@ struct shard {
 struct rg_gateway {
     const struct rg_config *config;
     struct rg_access access;
+    struct rg_services services;
     struct rg_push *push;
     struct rg_http_settings http_settings;
     struct shard *shards;
@@ -134,6 +141,7 @@ static void expose(void *arg, struct rg_buf *out)
 
     rg_push_expose(gateway->push, out);
     rg_access_expose(&gateway->access, out);
+    rg_services_expose(&gateway->services, out);
     for (unsigned i = 0; i < gateway->shards_n; i++)
         blocks[i] = rg_http_server_counters(gateway->shards[i].http);
     rg_counters_expose(out, rg_http_counter_rows, rg_http_counter_rows_n, blocks,
@@ -172,16 +180,22 @@ static bool is_ready(void *arg, struct rg_buf *members)
 
 /* ---- the graceful end ---- */
 
-static void control_finish(struct rg_gateway *gateway)
+/* What is left of SHUTDOWN_TIMEOUT, at most max_ms. */
+static int time_left(const struct rg_gateway *gateway, uint64_t max_ms)
 {
-    rg_reactor_assert(&gateway->control);
-    uint64_t spent = gateway->control.now_ms - gateway->shutdown_started_ms;
+    uint64_t spent = rg_clock_mono_ms() - gateway->shutdown_started_ms;
     uint64_t timeout = (uint64_t)gateway->config->shutdown_timeout_ms;
     uint64_t left = spent < timeout ? timeout - spent : 0;
 
+    return (int)(left < max_ms ? left : max_ms);
+}
+
+static void control_finish(struct rg_gateway *gateway)
+{
+    rg_reactor_assert(&gateway->control);
+    rg_services_stop(&gateway->services, time_left(gateway, RECORD_TIMEOUT_MS));
     if (gateway->consumer != NULL)
-        rg_consumer_stop(&gateway->consumer,
-                         (int)(left < COMMIT_TIMEOUT_MS ? left : COMMIT_TIMEOUT_MS));
+        rg_consumer_stop(&gateway->consumer, time_left(gateway, COMMIT_TIMEOUT_MS));
     rg_reactor_cancel_timer(&gateway->control, &gateway->deadline);
     rg_listener_close(&gateway->internal_listener);
     rg_listener_close(&gateway->internal_https_listener);
@@ -235,6 +249,8 @@ static void report_empty(struct shard *shard)
     /* From here on nobody brings a token or asks a service: what they are asked through ends soon.
      */
     rg_http_server_close_all(shard->http);
+    if (shard->forwarder != NULL)
+        rg_forwarder_close(shard->forwarder);
     rg_reactor_post(&shard->gateway->control, &shard->report, on_report, 0);
 }
 
@@ -346,6 +362,25 @@ static unsigned reactor_count(const struct rg_config *config)
     return (unsigned)(n < RG_MAX_REACTORS ? n : RG_MAX_REACTORS);
 }
 
+/* Whether "/" is for a service. */
+static bool is_home_routed(const struct rg_config *config)
+{
+    return config->routes != NULL &&
+           rg_proxy_routes_find(config->routes, RG_STR("GET"), RG_STR("/")) != NULL;
+}
+
+/* What no endpoint of ours takes. */
+static struct rg_route catch_all(const struct shard *shard)
+{
+    const struct rg_config *config = shard->gateway->config;
+
+    if (shard->forwarder != NULL)
+        return (struct rg_route){RG_METHODS_ALL, "*", rg_forward_handle, shard->forwarder,
+                                 (size_t)config->proxy_body_bytes};
+    return (struct rg_route){RG_METHODS_ALL, "*", rg_api_not_found, shard->gateway->push,
+                             (size_t)config->max_event_bytes};
+}
+
 static size_t client_routes(struct shard *shard)
 {
     struct rg_gateway *gateway = shard->gateway;
@@ -355,13 +390,15 @@ static size_t client_routes(struct shard *shard)
     if (shard->demo != NULL) {
         rg_demo_routes(shard->demo, rows);
         n += RG_DEMO_ROUTES;
-    } else if (gateway->config->welcome_page) {
+    } else if (gateway->config->welcome_page && !is_home_routed(gateway->config)) {
         rows[n++] =
             (struct rg_route){RG_METHOD_BIT(RG_GET), "/", rg_static_handle, &gateway->welcome, 0};
     }
     rows[n++] = (struct rg_route){RG_METHOD_BIT(RG_GET), "/_rig/health", rg_health_handle,
                                   &gateway->health, 0};
-    return n + rg_api_routes(shard->hub, &shard->publish, rows + n);
+    n += rg_api_routes(shard->hub, &shard->publish, rows + n);
+    rows[n++] = catch_all(shard);
+    return n;
 }
 
 /* NULL where HTTPS is off. */
@@ -385,9 +422,13 @@ static void build_shard(struct rg_gateway *gateway, unsigned id, const struct rg
     shard->reactor.on_batch = settle_hub;
     if (dev->demo != NULL)
         shard->demo = rg_demo_endpoint_new(dev->demo);
+    if (gateway->services.proxy != NULL)
+        shard->forwarder = rg_forwarder_new(gateway->services.proxy, &shard->reactor);
     size_t n = client_routes(shard);
     shard->http = rg_http_server_new(&shard->reactor, &gateway->http_settings, shard->routes, n);
     shard->hub->http = shard->http;
+    if (shard->forwarder != NULL)
+        rg_forwarder_attach(shard->forwarder, shard->http);
     if (shard->demo != NULL)
         rg_demo_endpoint_attach(shard->demo, &shard->reactor, shard->http);
     shard->listener =
@@ -649,6 +690,7 @@ struct rg_gateway *rg_gateway_new(const struct rg_config *config, const struct r
     gateway->http_settings = build_http_settings(config);
     gateway->welcome = rg_page_welcome();
     rg_access_init(&gateway->access, config);
+    rg_services_init(&gateway->services, config, gateway->access.verifier);
     gateway->push = build_push(config, &gateway->access);
     if (dev->demo != NULL)
         rg_demo_set_users(dev->demo,
@@ -694,6 +736,7 @@ void rg_gateway_free(struct rg_gateway **gatewayp)
     for (unsigned i = 0; i < gateway->shards_n; i++) {
         struct shard *shard = &gateway->shards[i];
         rg_http_server_free(&shard->http);
+        rg_forwarder_free(&shard->forwarder);
         rg_hub_free(&shard->hub);
         rg_free(shard->demo);
         rg_reactor_done(&shard->reactor);
@@ -702,6 +745,7 @@ void rg_gateway_free(struct rg_gateway **gatewayp)
     rg_dispatcher_free(&gateway->control_dispatcher);
     rg_reactor_done(&gateway->control);
     rg_push_free(&gateway->push);
+    rg_services_done(&gateway->services);
     rg_access_done(&gateway->access);
     rg_rcu_thread_stop();
     rg_free(gateway->shards);

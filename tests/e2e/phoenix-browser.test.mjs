@@ -70,7 +70,8 @@ describe('phoenix.js in a browser', { skip: browserUnavailable }, () => {
           path: `/rg/connections/${claims.A2.jti}`,
           headers: { authorization: admin('deleteConnection') } });
         assert.equal(status, 204);
-        await second.happened('failed');
+        // The old package stops without a word where polling is refused.
+        if (version !== '1.3' || !longPoll) await second.happened('failed');
         await untilPresent(first, { [ada]: 1 });
         assert.deepEqual(await first.of('failed'), []);
         await tell(gateway, ada, sent);

@@ -3,7 +3,8 @@ import http from 'node:http';
 import { Inbox } from './wait.mjs';
 
 export class HttpService {
-  /** { method, path, headers, body } of everything that was asked, and the same one by one. */
+  /** { method, path, headers, rawHeaders, body, bytes } of everything that was asked, and the same
+   *  one by one; bytes are those of the body. */
   requests = [];
   asked = new Inbox();
   /** How to answer: (request, response) => void, the response being node's. */
@@ -31,8 +32,9 @@ export class HttpService {
     res.on('error', () => {});
     req.on('data', (chunk) => chunks.push(chunk));
     req.on('end', () => {
+      const bytes = Buffer.concat(chunks);
       const request = { method: req.method, path: req.url, headers: req.headers,
-        body: Buffer.concat(chunks).toString('utf8') };
+        rawHeaders: req.rawHeaders, body: bytes.toString('utf8'), bytes };
       this.requests.push(request);
       this.asked.put(request);
       this.answer(request, res);

@@ -13,7 +13,7 @@ import { Gateway } from './gateway.mjs';
 import { ev } from './events.mjs';
 import { load } from './packages.mjs';
 import { freePortRange } from './ports.mjs';
-import { until, within } from './wait.mjs';
+import { Inbox, until, within } from './wait.mjs';
 import { WsClient } from './websocket.mjs';
 
 const kafkajs = load('kafkajs');
@@ -191,6 +191,38 @@ export class Producer {
 
   close() {
     return this.#producer.disconnect();
+  }
+}
+
+/** Reads a topic from its beginning: { key, value, partition, json() } one by one. */
+export class Reader {
+  messages = new Inbox();
+  #consumer;
+
+  static async open(bootstrap, topic) {
+    const reader = new Reader();
+    reader.#consumer = client(bootstrap).consumer(
+      { groupId: fresh('reader'), maxWaitTimeInMs: 100 });
+    await within(reader.#consumer.connect(), 'the reader connects', 30000);
+    await reader.#consumer.subscribe({ topic, fromBeginning: true });
+    await reader.#consumer.run({
+      eachMessage: async ({ partition, message }) => {
+        const value = message.value.toString('utf8');
+        reader.messages.put({
+          key: message.key?.toString('utf8') ?? null, value, partition,
+          json: () => JSON.parse(value),
+        });
+      },
+    });
+    return reader;
+  }
+
+  next(ms = 30000) {
+    return this.messages.next('a message', ms);
+  }
+
+  close() {
+    return this.#consumer.disconnect();
   }
 }
 

@@ -104,6 +104,25 @@ static void equal_labels_share_a_series(void **state)
     rg_family_free(&two);
 }
 
+static void a_family_may_have_up_to_five_labels(void **state)
+{
+    static const struct rg_family_row five_labels = {
+        "rg_five_total", "counter", {"a", "b", "c", "d", "e"}, "Five."};
+    struct rg_family *family = rg_family_new(&five_labels);
+    struct rg_str values[] = {RG_STR("1"), RG_STR("2"), RG_STR(""), RG_STR("4"), RG_STR("5")};
+
+    (void)state;
+    rg_series_add(rg_family_find(family, values), 1);
+    rg_series_add(rg_family_find(family, values), 1);
+    values[4] = RG_STR("6");
+    rg_series_add(rg_family_find(family, values), 5);
+    assert_non_null(
+        strstr(exposed(family), "rg_five_total{a=\"1\",b=\"2\",c=\"\",d=\"4\",e=\"5\"} 2\n"));
+    assert_non_null(
+        strstr(exposed(family), "rg_five_total{a=\"1\",b=\"2\",c=\"\",d=\"4\",e=\"6\"} 5\n"));
+    rg_family_free(&family);
+}
+
 static void label_values_are_escaped(void **state)
 {
     struct rg_family *family = rg_family_new(&one_label);
@@ -203,6 +222,7 @@ int main(void)
                                   teardown),
         cmocka_unit_test_teardown(a_family_without_series_has_its_head, teardown),
         cmocka_unit_test_teardown(equal_labels_share_a_series, teardown),
+        cmocka_unit_test_teardown(a_family_may_have_up_to_five_labels, teardown),
         cmocka_unit_test_teardown(label_values_are_escaped, teardown),
         cmocka_unit_test_teardown(a_histogram_counts_each_duration_up_to_its_bound, teardown),
         cmocka_unit_test_teardown(beyond_the_limit_new_labels_share_one_series, teardown),

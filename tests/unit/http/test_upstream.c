@@ -863,6 +863,34 @@ static void what_came_before_the_end_is_told_after_a_pause(void **state)
     expect_end(&told, "200 -1|\nall of it");
 }
 
+/* As in a turn of the loop in which both are due. */
+static void resume_as_the_service_closes(void)
+{
+    struct rg_stream *stream = told.call->conn->stream;
+
+    peer_close(&peer);
+    rg_upstream_resume(told.call);
+    stream->events->on_readable(stream);
+}
+
+static void an_end_in_the_turn_of_a_resume_takes_nothing_away(void **state)
+{
+    (void)state;
+    told.pauses = AT_BODY;
+    ask_first("GET", NULL);
+    say(OK);
+    WAIT_FOR(&reactor, told.pieces == 1);
+    resume_as_the_service_closes();
+    expect_end(&told, "200 2|\nok");
+    forget(&told);
+    told.pauses = AT_HEAD;
+    ask_first("GET", NULL);
+    say("HTTP/1.1 200 OK\r\n\r\nall of it");
+    WAIT_FOR(&reactor, told.heads == 1);
+    resume_as_the_service_closes();
+    expect_end(&told, "200 -1|\nall of it");
+}
+
 /* ---- the end of calls ---- */
 
 static void a_call_may_be_cancelled_whenever(void **state)
@@ -1027,6 +1055,7 @@ int main(void)
         TEST(nothing_is_told_during_a_pause),
         TEST(a_paused_answer_stays_with_the_service),
         TEST(what_came_before_the_end_is_told_after_a_pause),
+        TEST(an_end_in_the_turn_of_a_resume_takes_nothing_away),
         TEST(a_call_may_be_cancelled_whenever),
         TEST(closing_all_tells_nobody),
         TEST(a_name_is_looked_up),

@@ -237,6 +237,27 @@ static void changes_within_the_interval_are_announced_together_at_its_end(void *
         leave(&told, all[i], 2000);
 }
 
+static void very_many_changes_are_announced_before_the_interval_is_over(void **state)
+{
+    TOLD(told, INTERVAL, ALL);
+    struct rg_presences *all[1600];
+    char user[16];
+
+    (void)state;
+    for (unsigned i = 0; i < RG_COUNT_OF(all); i++) {
+        snprintf(user, sizeof(user), "u%u", i);
+        all[i] = join(&told, user, "t", (int)i, 1000);
+    }
+    /* The first alone, then three times as many as a diff takes; the rest waits. */
+    assert_int_equal(told.diffs, 4);
+    assert_int_equal(told.version, 1501);
+    assert_int_equal(rg_roster_flush(told.roster, 1000 + INTERVAL), UINT64_MAX);
+    assert_int_equal(told.diffs, 5);
+    assert_int_equal(told.version, 1600);
+    for (unsigned i = 0; i < RG_COUNT_OF(all); i++)
+        leave(&told, all[i], 3000);
+}
+
 static void what_comes_and_goes_within_the_interval_is_not_announced(void **state)
 {
     TOLD(told, INTERVAL, ALL);
@@ -755,6 +776,7 @@ int main(void)
         cmocka_unit_test(user_names_are_escaped),
         cmocka_unit_test(references_are_twelve_characters_and_all_different),
         cmocka_unit_test(changes_within_the_interval_are_announced_together_at_its_end),
+        cmocka_unit_test(very_many_changes_are_announced_before_the_interval_is_over),
         cmocka_unit_test(what_comes_and_goes_within_the_interval_is_not_announced),
         cmocka_unit_test(one_who_leaves_and_comes_back_is_another_presence),
         cmocka_unit_test(a_change_when_the_flush_is_late_is_announced_with_what_has_waited),

@@ -38,7 +38,7 @@ struct shard {
     struct rg_hub *hub;
     struct rg_http_server *http;
     struct rg_publish_endpoint publish;
-    struct rg_route routes[RG_API_ROUTES];
+    struct rg_route routes[RG_API_ROUTES + 1];
 };
 
 static struct rg_extractors *extractors;
@@ -74,6 +74,7 @@ static inline void shard_init(unsigned id)
     shard->reactor.ctx = shard->hub;
     shard->reactor.on_batch = settle;
     size_t n = rg_api_routes(shard->hub, &shard->publish, shard->routes);
+    shard->routes[n++] = (struct rg_route){RG_METHODS_ALL, "*", rg_api_not_found, push, 0};
     shard->http = rg_http_server_new(&shard->reactor, &rg_http_default_settings, shard->routes, n);
     shard->hub->http = shard->http;
 }

@@ -130,6 +130,19 @@ static void a_socket_is_opened_and_named_by_its_id(void **state)
     assert_int_equal(clients(), 1);
 }
 
+static void any_page_may_read_the_answers_whatever_cors_is(void **state)
+{
+    (void)state;
+    push->settings.cors = "https://ui.example";
+    for (int i = 0; i < 3; i++) {
+        static const char *const methods[] = {"GET", "POST", "OPTIONS"};
+        struct peer *peer = ask_on(0, methods[i], "/socket/longpoll?token=bad", "");
+        assert_true(peer_has(peer, "access-control-allow-origin: *\r\n"));
+        assert_false(peer_has(peer, "ui.example"));
+        peer_forget(peer);
+    }
+}
+
 static void whoever_is_not_let_in_is_told_403(void **state)
 {
     const char *good = token(ADA);
@@ -413,6 +426,30 @@ static void an_end_of_the_token_answers_the_get_that_waits(void **state)
     assert_int_equal(ends(RG_END_TOKEN), 1);
 }
 
+static void an_end_of_the_token_is_told_on_each_channel_first(void **state)
+{
+    const char *error = "\"[\\\"1\\\",\\\"1\\\",\\\"events:a\\\",\\\"phx_error\\\","
+                        "{\\\"reason\\\":\\\"token expired\\\"}]\"";
+
+    (void)state;
+    push->settings.channels.longpoll_wait_ms = 60000;
+    const char *jwt = token_until((int64_t)time(NULL) + 5, ADA), *ids[2];
+    struct peer *waiting[2];
+    for (unsigned shard = 0; shard < 2; shard++) {
+        ids[shard] = open_with(0, format("token=%s&vsn=2.0.0", jwt));
+        post(ids[shard], JSON, "[\"1\",\"1\",\"events:a\",\"phx_join\",{}]", 200);
+        forget(poll_on(0, ids[shard]));
+        waiting[shard] = poll_on(shard, ids[shard]);
+        expect_waiting(waiting[shard]);
+    }
+    pass(6000);
+    for (unsigned shard = 0; shard < 2; shard++) {
+        expect_body(waiting[shard], answer_with(200, ids[shard], error));
+        expect_body(poll_on(shard, ids[shard]), "{\"status\":403}");
+    }
+    assert_int_equal(ends(RG_END_TOKEN), 2);
+}
+
 static void emptied_once(void *arg)
 {
     (void)arg;
@@ -623,6 +660,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         LONGPOLL_TEST(a_socket_is_opened_and_named_by_its_id),
+        LONGPOLL_TEST(any_page_may_read_the_answers_whatever_cors_is),
         LONGPOLL_TEST(whoever_is_not_let_in_is_told_403),
         LONGPOLL_TEST(one_good_token_of_several_is_enough),
         LONGPOLL_TEST(where_there_is_no_room_clients_are_asked_to_come_later),
@@ -642,6 +680,7 @@ int main(void)
         LONGPOLL_TEST(a_dead_id_beside_a_good_token_opens_a_new_socket),
         LONGPOLL_TEST(a_ban_answers_the_get_that_waits),
         LONGPOLL_TEST(an_end_of_the_token_answers_the_get_that_waits),
+        LONGPOLL_TEST(an_end_of_the_token_is_told_on_each_channel_first),
         LONGPOLL_TEST(an_end_of_the_gateway_sends_everybody_to_another_one),
         LONGPOLL_TEST(a_socket_whose_queue_is_full_ends),
         LONGPOLL_TEST(whoever_waits_gets_a_batch_that_is_longer_than_the_queue),

@@ -76,6 +76,17 @@ static void expect_refusal(struct peer *peer, int status, const char *body)
 
 /* ---- joining ---- */
 
+static void any_page_may_read_the_answers_whatever_cors_is(void **state)
+{
+    (void)state;
+    push->settings.cors = "https://ui.example";
+    peer_forget(stream(ADA, "users[]=ada"));
+    expect_refusal(get("users[]=ada&token=bad"), 401, "event: unauthorized\n\n");
+    struct peer *preflight = ask_on(0, "OPTIONS", "/socket/sse", "");
+    assert_true(peer_has(preflight, "access-control-allow-origin: *\r\n"));
+    peer_forget(preflight);
+}
+
 static void topics_are_joined_once_and_users_before_roles(void **state)
 {
     struct peer *sam =
@@ -312,6 +323,7 @@ static void whoever_goes_is_not_there_any_more(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        SSE_TEST(any_page_may_read_the_answers_whatever_cors_is),
         SSE_TEST(topics_are_joined_once_and_users_before_roles),
         SSE_TEST(the_own_topic_is_followed_by_who_is_there),
         SSE_TEST(without_chunks_there_is_only_the_text),
