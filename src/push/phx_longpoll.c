@@ -5,6 +5,8 @@
  *                               │         GET: what is queued, or it waits
  *   A: finish()  ◀──post──  B: reply()
  *
+ *   A: on_gone() ──post──▶  B: bid_farewell()   whoever asked has left: its GET waits no more
+ *
  * Where A is B the steps call each other directly. A GET for a socket that is gone comes back as
  * such, and A opens a new one with what was kept of the request.
  */
@@ -24,6 +26,7 @@
 /* One request. */
 struct visit {
     struct rg_inbox_item item; /* while it travels */
+    struct rg_hub *hub;        /* of A */
     struct rg_exchange_handle exchange;
     struct rg_client_handle client;
     /* Of A only: the answer, and, of a GET, who may open a new socket. */
@@ -38,7 +41,6 @@ struct visit {
     struct rg_timer timer; /* while it waits */
     struct rg_phx_longpoll *side;
     struct rg_late late; /* when its socket has ended */
-    struct rg_hub *hub;  /* for that */
 };
 
 struct rg_phx_longpoll {
@@ -151,7 +153,7 @@ static void finish(struct rg_inbox_item *item, void *ctx)
     struct visit *visit = RG_CONTAINER_OF(item, struct visit, item);
     struct rg_exchange *exchange = rg_http_server_find(hub->http, visit->exchange);
 
-    /* Messages for one who has gone are lost, as on the way to any client; it joins again. */
+    /* Messages for one who has gone a moment ago are lost, as on the way to any client. */
     if (exchange != NULL && visit->is_gone) {
         rg_socket_admission_decide(&visit->admission, exchange, decided);
         return;
@@ -197,7 +199,6 @@ static void reply_late(struct rg_hub *hub, struct visit *visit)
         reply(hub, visit);
         return;
     }
-    visit->hub = hub;
     visit->late.fn = finish_late;
     rg_reactor_run_late(hub->reactor, &visit->late);
 }
@@ -298,6 +299,54 @@ static void fetch(struct visit *visit, struct rg_client *client)
         reply(hub, earlier);
     if (visit != NULL)
         reply(hub, visit);
+}
+
+/* The news that nobody waits for an answer any more, on their way to B. */
+struct farewell {
+    struct rg_inbox_item item;
+    struct rg_client_handle client;
+    struct rg_exchange_handle exchange;
+};
+
+/* What comes from now on waits for the next GET, and that is due. */
+static void drop(struct rg_hub *hub, const struct farewell *farewell)
+{
+    const struct rg_exchange_handle *gone = &farewell->exchange;
+    struct rg_client *client = find_socket(hub, farewell->client);
+    const struct visit *waiting = client != NULL ? client->phx_longpoll->waiting : NULL;
+
+    if (waiting == NULL || waiting->exchange.reactor != gone->reactor ||
+        waiting->exchange.slot != gone->slot || waiting->exchange.generation != gone->generation)
+        return;
+    struct visit *visit = release(client->phx_longpoll);
+    restart_idle(client);
+    reply(hub, visit);
+}
+
+static void bid_farewell(struct rg_inbox_item *item, void *ctx)
+{
+    struct farewell *farewell = RG_CONTAINER_OF(item, struct farewell, item);
+
+    drop(ctx, farewell);
+    rg_free(farewell);
+}
+
+/* On A, wherever the visit is now: it is there until it has been seen that its exchange is gone. */
+static void on_gone(void *arg)
+{
+    const struct visit *visit = arg;
+    struct rg_hub *hub = visit->hub;
+    struct farewell farewell = {.client = visit->client, .exchange = visit->exchange};
+
+    if (farewell.client.reactor == hub->reactor->id) {
+        drop(hub, &farewell);
+        rg_hub_settle(hub);
+        return;
+    }
+    struct farewell *travelling = rg_alloc(sizeof(*travelling));
+    *travelling = farewell;
+    rg_reactor_post(hub->push->hubs[farewell.client.reactor]->reactor, &travelling->item,
+                    bid_farewell, 0);
 }
 
 /* One message of a POST; the status of the answer. */
@@ -471,6 +520,8 @@ static void get(struct rg_hub *hub, struct visit *visit, struct rg_exchange *exc
                                &visit->client, &is_ours);
     bool is_near = visit->client.reactor == hub->reactor->id;
 
+    if (is_ours)
+        rg_exchange_on_gone(exchange, on_gone, visit);
     /* Who comes back without having found the socket needs its request, which is gone by then. */
     if (!is_ours || !is_near || find_socket(hub, visit->client) == NULL)
         rg_socket_admission_read(&visit->admission, hub, RG_PHX_LONGPOLL, id, exchange);
@@ -524,6 +575,7 @@ void rg_phx_longpoll_handle(void *arg, struct rg_exchange *exchange)
         return;
     }
     struct visit *visit = rg_zalloc(sizeof(*visit));
+    visit->hub = hub;
     visit->exchange = rg_exchange_get_handle(exchange);
     visit->admission.answer = answer;
     visit->status = 200;

@@ -8,14 +8,16 @@
  * the parameters `token` the last one counts.
  *
  * Messages wait in a queue of CLIENT_QUEUE_BYTES; a socket whose queue is full ends, so that its
- * client, which then has missed some, opens another one and joins again. A GET takes all of them;
- * it is told what phoenix.js makes the best of:
+ * client, which then has missed some, opens another one and joins again. A GET takes all of them.
+ * Whoever leaves while it waits polls no more, and what comes then waits for the next GET. Where
+ * there is nothing to take any more, a GET is told what phoenix.js makes the best of:
  *
- *   {"status":403}              the socket was banned or its token has expired, while the GET
- * waited; or the JWT, the version or the origin does not let it open one
- *   {"status":410}              it ended for another reason, or the gateway stops
- *   {"status":500}              with 429 or 503: no room (MAX_CLIENTS and the like), or the gateway
- *                               stops. phoenix.js tries again later and later
+ *   {"status":403}   the socket was banned, or its token has expired, while the GET waited; or the
+ *                    JWT, the version or the origin does not let it open one
+ *   {"status":410}   it ended for another reason, or the gateway stops: phoenix.js opens another
+ * one
+ *   {"status":500}   with 429 or 503: there is no room (MAX_CLIENTS and the like), or the gateway
+ *                    stops: phoenix.js tries again, later and later
  *
  * A POST is taken one message after the other. The first that is not acceptable ends it: 413 for
  * one that is longer than CHANNEL_MESSAGE_BYTES, else 400, with the same number in {"status":..}.

@@ -287,6 +287,38 @@ static void a_second_get_sends_the_first_away(void **state)
     expect_waiting(second);
 }
 
+static void whoever_leaves_while_it_waits_misses_nothing(void **state)
+{
+    (void)state;
+    for (unsigned shard = 0; shard < 2; shard++) {
+        const char *id = open_polled(ADA);
+        post(id, JSON, JOIN_ADA, 200);
+        body_of(poll_on(0, id));
+        struct peer *leaving = poll_on(shard, id);
+        expect_waiting(leaving);
+        hang_up(leaving);
+        turn();
+        message("user:ada", "{\"n\":1}");
+        expect_body(
+            poll_on(0, id),
+            answer_with(200, id, "\"[null,null,\\\"user:ada\\\",\\\"message\\\",{\\\"n\\\":1}]\""));
+    }
+}
+
+static void whoever_leaves_while_it_waits_does_not_poll(void **state)
+{
+    (void)state;
+    push->settings.channels.longpoll_wait_ms = 60000;
+    struct peer *near = poll_on(0, open_polled(ADA)), *far = poll_on(1, open_polled(BOB));
+    hang_up(near);
+    hang_up(far);
+    turn();
+    assert_int_equal(clients(), 2);
+    pass(20500);
+    assert_int_equal(clients(), 0);
+    assert_int_equal(ends(RG_END_EXPIRED), 2);
+}
+
 static void of_several_ids_the_last_one_counts(void **state)
 {
     const char *ada = open_polled(ADA), *bob = open_polled(BOB);
@@ -639,6 +671,8 @@ int main(void)
         LONGPOLL_TEST(a_get_waits_until_there_is_something),
         LONGPOLL_TEST(a_get_that_finds_nothing_is_told_so_in_time),
         LONGPOLL_TEST(a_second_get_sends_the_first_away),
+        LONGPOLL_TEST(whoever_leaves_while_it_waits_misses_nothing),
+        LONGPOLL_TEST(whoever_leaves_while_it_waits_does_not_poll),
         LONGPOLL_TEST(of_several_ids_the_last_one_counts),
         LONGPOLL_TEST(a_socket_that_is_not_polled_ends),
         LONGPOLL_TEST(posts_do_not_keep_a_socket),
