@@ -131,6 +131,13 @@ static void add_target(struct rg_buf *out, struct rg_str target)
     }
 }
 
+/* A second length would be the beginning of another request; nobody here waits for permission. */
+static bool may_send(struct rg_str name)
+{
+    return name.n > 0 && rg_h1_is_all(name, TOKEN) && !rg_h1_is_of_hop(name) &&
+           !rg_str_eq_nocase(name, RG_STR("expect"));
+}
+
 static void encode(const struct rg_upstream_request *request, struct rg_buf *out)
 {
     rg_assert(request->method.n > 0 && rg_h1_is_all(request->method, TOKEN));
@@ -140,8 +147,7 @@ static void encode(const struct rg_upstream_request *request, struct rg_buf *out
     rg_buf_add_c(out, " HTTP/1.1\r\n");
     for (size_t i = 0; i < request->fields_n; i++) {
         const struct rg_http_field *field = &request->fields[i];
-        /* A second length would be the beginning of another request. */
-        if (field->name.n > 0 && rg_h1_is_all(field->name, TOKEN) && !rg_h1_is_of_hop(field->name))
+        if (may_send(field->name))
             rg_h1_add_field(out, field->name, field->value);
     }
     if (request->has_body)

@@ -37,8 +37,8 @@ struct rg_upstream_request {
     /* Origin form: path and query. Bytes that may not stand there are percent-encoded. */
     struct rg_str target;
     /*
-     * Sent as they are, in this order, host among them. Those of framing and of the connection, and
-     * what is no field, are left out; CR, LF and NUL in a value become spaces.
+     * Sent as they are, in this order, host among them. Those of framing and of the connection,
+     * expect, and what is no field are left out; CR, LF and NUL in a value become spaces.
      */
     const struct rg_http_field *fields;
     size_t fields_n;

@@ -25,8 +25,8 @@ void rg_socket_watch(struct rg_socket *socket, unsigned interest, uv_poll_cb on_
 void rg_socket_tell(struct rg_stream *stream, int events);
 
 /*
- * After trouble with the socket, for which libuv stops watching, has been told: whoever was not told
- * by its read or write (there were bytes before the reset) finds out with the next one.
+ * After trouble with the socket, for which libuv stops watching, has been told: whoever was not
+ * told by its read or write (there were bytes before the reset) finds out with the next one.
  */
 void rg_socket_watch_again(struct rg_stream *stream);
 

@@ -283,6 +283,7 @@ static void nothing_in_a_request_can_begin_another(void **state)
         {RG_STR("transfer-encoding"), RG_STR("chunked")},
         {RG_STR("Connection"), RG_STR("close")},
         {RG_STR("TE"), RG_STR("trailers")},
+        {RG_STR("Expect"), RG_STR("100-continue")},
     };
     struct rg_upstream_request request = {.method = RG_STR("POST"),
                                           .target = RG_STR("/a HTTP/1.1\r\n\r\n\xc3#"),
