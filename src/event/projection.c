@@ -166,7 +166,8 @@ static int add_child(struct rg_projection *t, int parent, struct rg_buf *name)
     if (is_index(rg_str_n(t->nodes[id].name, t->nodes[id].name_n), &index) &&
         index >= t->nodes[parent].indices)
         t->nodes[parent].indices = index + 1;
-    /* At most a quarter full, so that what is looked up in vain meets a free place, mostly at once. */
+    /* At most a quarter full, so that what is looked up in vain meets a free place, mostly at once.
+     */
     if (t->nodes_n * 4 > t->table_mask + 1)
         table_resize(t, (t->table_mask + 1) * 2);
     else

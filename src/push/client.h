@@ -220,8 +220,8 @@ void rg_client_kill(struct rg_client *client);
  * ends when claims expire, unless bound to later ones before; a warning event comes first. Once the
  * head is out and the transport's side is there, before rg_client_greet(); or later.
  *
- * It is tied to the token's jti as well, so that it can be closed by that (legacy-channels.md 13.3).
- * A client with channels goes by CHANNEL_EXPIRY_CLOSES instead.
+ * It is tied to the token's jti as well, so that it can be closed by that
+ * (legacy-channels.md 13.3). A client with channels goes by CHANNEL_EXPIRY_CLOSES instead.
  */
 void rg_client_bind(struct rg_client *client, const struct rg_claims *claims);
 

@@ -7,7 +7,7 @@ import assert from 'node:assert/strict';
 import { randomBytes } from 'node:crypto';
 import { describe, it } from 'node:test';
 import { Gateway, suiteGateway } from '../support/gateway.mjs';
-import { LongPollSocket, OK, UNMATCHED, WsSocket, ban, cast, openLongPoll, openSse, openWs, path }
+import { LongPollSocket, OK, UNMATCHED, WsSocket, ban, cast, openLongPoll, openSse, openWs, path, tell }
   from '../support/channels.mjs';
 import { FIXTURE } from '../support/events.mjs';
 import { RawConnection, request } from '../support/http.mjs';
@@ -278,6 +278,57 @@ describe('channel sockets that do not read', () => {
     await connection.closed();
     await neighbour.heartbeat();
   });
+});
+
+describe('more than a queue holds', () => {
+  const suite = suiteGateway({ env: {
+    ...FIXTURE, CLIENT_QUEUE_BYTES: '65536', PRESENCE_INTERVAL: '500', REACTORS: '2' } });
+  const big = (name, role) => token(
+    { username: name, role: [role], jti: `j-${name}`, pad: 'x'.repeat(4000) });
+
+  it('hardening: a diff that is longer than the queue is still told', async (t) => {
+    const { S, n, role } = cast();
+    const support = await openWs(t, suite.gateway, { token: S });
+    assert.deepEqual(await support.join(`role:${role}`), OK);
+    const names = Array.from({ length: 40 }, (_, i) => `d${n}-${i}`);
+    for (const name of names) {
+      const client = await openWs(t, suite.gateway, { token: big(name, role) });
+      assert.deepEqual(await client.join(`user:${name}`), OK);
+    }
+    const present = new Set();
+    while (present.size < names.length) {
+      const { payload } = await support.next('presence_diff');
+      for (const name of Object.keys(payload.joins)) present.add(name);
+    }
+    await support.heartbeat();
+  });
+
+  it('hardening: a state that is longer than the queue is still told', async (t) => {
+    const { ada, role } = cast();
+    for (let i = 0; i < 40; i++) {
+      const client = await openWs(t, suite.gateway, { token: big(ada, role) });
+      assert.deepEqual(await client.join(`user:${ada}`), OK);
+      const { payload } = await client.find(`user:${ada}`, 'presence_state');
+      assert.equal(payload[ada]?.metas.length ?? 0, i);
+    }
+  });
+
+  it('hardening: a long-polling socket that nobody fetches from ends when its queue is full',
+    async (t) => {
+      const { gateway } = suite;
+      const { A, ada } = cast();
+      const client = await openLongPoll(t, gateway, { token: A });
+      await client.send(JSON.stringify(['1', '1', `user:${ada}`, 'phx_join', {}]));
+      const { A: other, ada: bystander } = cast();
+      const neighbour = await openLongPoll(t, gateway, { token: other });
+      await neighbour.send(JSON.stringify(['1', '1', `user:${bystander}`, 'phx_join', {}]));
+      for (let i = 0; i < 100; i++) await tell(gateway, ada, { username: ada, pad: 'y'.repeat(3000) });
+      assert.deepEqual(await client.post(HEARTBEAT), { status: 410 });
+      const { status, token: id } = await client.get();
+      assert.equal(status, 410);
+      assert.notEqual(id, client.id);
+      assert.equal((await neighbour.get()).status, 200);
+    });
 });
 
 describe('a crowd of unruly channel clients', () => {

@@ -4,6 +4,9 @@
 // - A wrong value is told before any port is open: one line each, naming the variable.
 // - Old names work or are told about.
 import assert from 'node:assert/strict';
+import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { describe, it } from 'node:test';
 import { runToEnd, suiteGateway, testGateway } from '../support/gateway.mjs';
 import { FIXTURE, ev, post, put } from '../support/events.mjs';
@@ -226,6 +229,46 @@ describe('values', () => {
       assert.match(await assertFails({ EXTRACTORS: value }, ['EXTRACTORS']), place);
     });
   }
+});
+
+describe('routes', () => {
+  const route = { host: 'UP_HOST', port: 1, path: '/a/{id}', method: 'GET', auth: false };
+
+  it('configuration 14: an empty list of routes starts', (t) =>
+    testGateway(t, { env: { PROXY_CONFIG_FILE: '[]' } }));
+
+  for (const value of ['{}', '/no/such/file', '[{', '[5]']) {
+    it(`configuration 14: PROXY_CONFIG_FILE=${value} is refused`, () =>
+      assertFails({ PROXY_CONFIG_FILE: value }, ['PROXY_CONFIG_FILE']));
+  }
+
+  it('configuration 15: the file is looked for below priv/, too', async (t) => {
+    const directory = await mkdtemp(join(tmpdir(), 'rgate-priv-'));
+    t.after(() => rm(directory, { recursive: true }));
+    await mkdir(join(directory, 'priv'));
+    await writeFile(join(directory, 'priv', 'routes.json'), JSON.stringify([route]));
+    const gateway = await testGateway(
+      t, { env: { PROXY_CONFIG_FILE: 'routes.json' }, cwd: directory });
+    assert.equal((await gateway.get('/a/1')).status, 502); // nobody listens on port 1
+  });
+
+  it('legacy-channels 14.1.1: every mistake in a list of routes is told with its place', async () => {
+    const stderr = await assertFails({ PROXY_CONFIG_FILE: JSON.stringify(
+      [route, { ...route, port: 0, auth: 'yes' }, { ...route, path: '/a/{name}', host: undefined }]) },
+    Array(4).fill('PROXY_CONFIG_FILE'));
+    for (const place of ['/1/port', '/1/auth', '/2/path', '/2/host']) {
+      assert.match(stderr, new RegExp(`PROXY_CONFIG_FILE: ${place}: `));
+    }
+  });
+
+  it('legacy-channels 14.1: rgate check shows routes', async () => {
+    const { code, stdout } = await runToEnd(['check', '--no-connect'],
+      { env: { ...FIXTURE, UP_HOST: 'up.example',
+        PROXY_CONFIG_FILE: JSON.stringify([route, { ...route, path: 'b', auth: true }]) } });
+    assert.equal(code, 0);
+    assert.match(stdout, /^routes +GET \/a\/\{id\} to up\.example, port 1$/m);
+    assert.match(stdout, /^ +GET \/b to up\.example, port 1, with a token$/m);
+  });
 });
 
 describe('old names', () => {

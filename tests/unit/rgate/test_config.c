@@ -492,6 +492,91 @@ static void the_reference_lists_every_variable(void **state)
     }
 }
 
+#define ROUTE(path, auth)                                                                          \
+    "{\"host\":\"A_HOST\",\"port\":80,\"path\":\"" path "\",\"method\":\"GET\",\"auth\":" auth "}"
+
+static void routes_are_read_from_json_or_a_file(void **state)
+{
+    char file[] = "/tmp/rgate-routes-XXXXXX";
+    int fd = mkstemp(file);
+    const char text[] = "[" ROUTE("/a", "false") "]";
+
+    (void)state;
+    assert_int_equal(write(fd, text, strlen(text)), strlen(text));
+    close(fd);
+    RG_CLEANUP(rg_config_free) struct rg_config *given = load(VARIABLES("PROXY_CONFIG_FILE", text));
+    RG_CLEANUP(rg_config_free)
+    struct rg_config *read = load(VARIABLES("PROXY_CONFIG_FILE", file, "A_HOST", "a.example"));
+    unlink(file);
+    assert_string_equal(rg_proxy_routes_at(given->routes, 0)->host, "localhost");
+    assert_string_equal(rg_proxy_routes_at(read->routes, 0)->host, "a.example");
+}
+
+static void without_a_list_or_with_an_empty_one_there_are_no_routes(void **state)
+{
+    RG_CLEANUP(rg_config_free) struct rg_config *none = load(VARIABLES());
+    RG_CLEANUP(rg_config_free) struct rg_config *empty = load(VARIABLES("PROXY_CONFIG_FILE", "[]"));
+
+    (void)state;
+    assert_null(none->routes);
+    assert_null(empty->routes);
+    assert_int_equal(none->proxy_recv_timeout_ms, 5000);
+    assert_int_equal(none->proxy_body_bytes, 8 << 20);
+}
+
+static void what_is_wrong_with_routes_is_told_with_everything_else(void **state)
+{
+    (void)state;
+    assert_fails_naming(VARIABLES("PROXY_CONFIG_FILE", "{}"), VARIABLES("PROXY_CONFIG_FILE"));
+    assert_fails_naming(VARIABLES("PROXY_CONFIG_FILE", "/no/such/file", "LOG_FMT", "yaml"),
+                        VARIABLES("PROXY_CONFIG_FILE", "LOG_FMT"));
+    assert_fails_naming(
+        VARIABLES("PROXY_CONFIG_FILE", "[" ROUTE("/a", "false") "]", "A_HOST", "a:1"),
+        VARIABLES("A_HOST"));
+    assert_fails_naming(VARIABLES("PROXY_CONFIG_FILE", "[" ROUTE("/a", "5") "]"),
+                        VARIABLES("PROXY_CONFIG_FILE"));
+}
+
+static void routes_that_need_tokens_need_a_key(void **state)
+{
+    const char *routes = "[" ROUTE("/a", "true") "]";
+    RG_CLEANUP(rg_config_free)
+    struct rg_config *config =
+        load(VARIABLES("PROXY_CONFIG_FILE", routes, "JWT_SECRET_KEY", "a secret"));
+
+    (void)state;
+    assert_true(rg_proxy_routes_need_tokens(config->routes));
+    assert_fails_naming(VARIABLES("PROXY_CONFIG_FILE", routes), VARIABLES("PROXY_CONFIG_FILE"));
+}
+
+static void records_of_requests_have_a_topic_of_their_time(void **state)
+{
+    const char *routes = "[" ROUTE("/a", "false") "]";
+    RG_CLEANUP(rg_config_free) struct rg_config *plain = load(VARIABLES());
+    RG_CLEANUP(rg_config_free)
+    struct rg_config *old = load(VARIABLES("PROXY_CONFIG_FILE", routes));
+    RG_CLEANUP(rg_config_free)
+    struct rg_config *named =
+        load(VARIABLES("PROXY_CONFIG_FILE", routes, "KAFKA_LOG_TOPIC", "log"));
+
+    (void)state;
+    assert_string_equal(plain->kafka.log_topic, "rig-request-log");
+    assert_string_equal(old->kafka.log_topic, "message");
+    assert_string_equal(named->kafka.log_topic, "log");
+    assert_fails_naming(VARIABLES("KAFKA_LOG_TOPIC", "a topic"), VARIABLES("KAFKA_LOG_TOPIC"));
+}
+
+static void a_route_that_is_never_used_is_warned_of(void **state)
+{
+    RG_CLEANUP(rg_config_free)
+    struct rg_config *config =
+        load(VARIABLES("PROXY_CONFIG_FILE", "[" ROUTE("/a", "false") "," ROUTE("/a", "false") "]"));
+
+    (void)state;
+    assert_contains(&config->warnings,
+                    "PROXY_CONFIG_FILE: /1 is never used: /0 has the same method and path\n");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -524,6 +609,12 @@ int main(void)
         cmocka_unit_test(files_are_found_as_given_and_below_priv),
         cmocka_unit_test(secrets_are_never_shown),
         cmocka_unit_test(the_reference_lists_every_variable),
+        cmocka_unit_test(routes_are_read_from_json_or_a_file),
+        cmocka_unit_test(without_a_list_or_with_an_empty_one_there_are_no_routes),
+        cmocka_unit_test(what_is_wrong_with_routes_is_told_with_everything_else),
+        cmocka_unit_test(routes_that_need_tokens_need_a_key),
+        cmocka_unit_test(records_of_requests_have_a_topic_of_their_time),
+        cmocka_unit_test(a_route_that_is_never_used_is_warned_of),
     };
     static const char *const files[] = {"cert.pem", "key.pem", "other-key.pem", "locked.pem", NULL};
 
