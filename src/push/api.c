@@ -36,10 +36,16 @@ static void subscribe(void *arg, struct rg_exchange *exchange)
         rg_api_not_found(hub->push, exchange);
 }
 
-/* Up to 100 messages in one request (legacy-channels.md 7.6). */
+/*
+ * A batch of messages (legacy-channels.md 7.6). It is read before it is known whose it is: no more
+ * than anybody else may send, unless a single message may be longer.
+ */
 static size_t longpoll_body(const struct rg_push *push)
 {
-    return 100 * push->settings.channels.max_message_bytes;
+    size_t one = push->settings.channels.max_message_bytes, all = RG_PHX_MAX_BATCH * one;
+    size_t enough = one > push->settings.max_event_bytes ? one : push->settings.max_event_bytes;
+
+    return all < enough ? all : enough;
 }
 
 /* The channels dialect. None where it is off: the catch-all answers then. */

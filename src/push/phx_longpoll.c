@@ -12,8 +12,6 @@
  */
 #include "push/phx_longpoll.h"
 
-#include <stdio.h>
-
 #include "base/alloc.h"
 #include "http/query.h"
 #include "push/hub.h"
@@ -119,18 +117,8 @@ static void open_socket(struct visit *visit)
 
 static void refuse(struct visit *visit, struct rg_exchange *exchange)
 {
-    struct rg_socket_admission *admission = &visit->admission;
-    char seconds[12];
-
-    if (admission->refusal == RG_REFUSED_LIMIT)
-        visit->status = 429;
-    else if (admission->refusal == RG_REFUSED_DRAINING)
-        visit->status = 503;
+    visit->status = rg_socket_admission_status(&visit->admission, 200);
     set_body(visit, visit->status == 200 ? 403 : 500);
-    if (admission->retry_after_s > 0) {
-        snprintf(seconds, sizeof(seconds), "%u", admission->retry_after_s);
-        rg_answer_add(&admission->answer, RG_STR("retry-after"), rg_str_c(seconds));
-    }
     respond(visit, exchange);
 }
 

@@ -1,7 +1,5 @@
 #include "push/phx_sse.h"
 
-#include <stdio.h>
-
 #include "base/alloc.h"
 #include "http/query.h"
 #include "push/hub.h"
@@ -189,29 +187,11 @@ static void open_stream(struct opening *opening, struct rg_exchange *exchange)
         rg_client_end(client, RG_END_REFUSED, 0, NULL);
 }
 
-static int status_of(enum rg_refusal refusal)
-{
-    switch (refusal) {
-    case RG_REFUSED_ORIGIN:
-        return 403;
-    case RG_REFUSED_LIMIT:
-        return 429;
-    case RG_REFUSED_DRAINING:
-        return 503;
-    default:
-        return 401;
-    }
-}
-
 static void refuse(struct rg_socket_admission *admission, struct rg_exchange *exchange)
 {
-    int status = status_of(admission->refusal);
-    char seconds[12];
+    int own = admission->refusal == RG_REFUSED_ORIGIN ? 403 : 401;
+    int status = rg_socket_admission_status(admission, own);
 
-    if (admission->retry_after_s > 0) {
-        snprintf(seconds, sizeof(seconds), "%u", admission->retry_after_s);
-        rg_answer_add(&admission->answer, RG_STR("retry-after"), rg_str_c(seconds));
-    }
     rg_answer_text(&admission->answer, exchange, status,
                    status == 401 ? unauthorized : admission->why.text);
 }

@@ -1,7 +1,5 @@
 #include "push/phx_ws.h"
 
-#include <stdio.h>
-
 #include "base/alloc.h"
 #include "http/ws_message.h"
 #include "push/socket_admission.h"
@@ -223,31 +221,13 @@ static void open_socket(struct opening *opening, struct rg_exchange *exchange)
     rg_taken_done(&taken);
 }
 
-static void refuse_request(struct rg_socket_admission *admission, struct rg_exchange *exchange)
-{
-    struct rg_answer *answer = &admission->answer;
-    char seconds[12];
-    int status = 403;
-
-    /* Not of the dialect, and worth to be told apart: it helps to try again. */
-    if (admission->refusal == RG_REFUSED_LIMIT)
-        status = 429;
-    else if (admission->refusal == RG_REFUSED_DRAINING)
-        status = 503;
-    if (admission->retry_after_s > 0) {
-        snprintf(seconds, sizeof(seconds), "%u", admission->retry_after_s);
-        rg_answer_add(answer, RG_STR("retry-after"), rg_str_c(seconds));
-    }
-    rg_answer_empty(answer, exchange, status);
-}
-
 static void decided(struct rg_socket_admission *admission, struct rg_exchange *exchange)
 {
     struct opening *opening = RG_CONTAINER_OF(admission, struct opening, admission);
 
     /* In the order of section 6: whether it is an upgrade matters last. */
     if (exchange != NULL && admission->refusal != RG_ADMITTED)
-        refuse_request(admission, exchange);
+        rg_answer_empty(&admission->answer, exchange, rg_socket_admission_status(admission, 403));
     else if (exchange != NULL && !opening->is_upgrade)
         rg_answer_empty(&admission->answer, exchange, 400);
     else if (exchange != NULL)

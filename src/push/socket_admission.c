@@ -1,5 +1,7 @@
 #include "push/socket_admission.h"
 
+#include <stdio.h>
+
 #include "base/alloc.h"
 #include "base/base64.h"
 #include "base/log.h"
@@ -204,12 +206,20 @@ static int check_room(struct rg_socket_admission *a, struct rg_exchange *exchang
     return 0;
 }
 
+static void note_refusal(struct rg_socket_admission *a)
+{
+    rg_count(a->hub->counters, RG_HUB_REFUSALS + (size_t)a->refusal, 1);
+    rg_log_debug("channel socket refused", RG_FS("reason", a->why.text));
+    if (a->retry_after_s == 0)
+        return;
+    snprintf(a->retry_after, sizeof(a->retry_after), "%u", a->retry_after_s);
+    rg_answer_add(&a->answer, RG_STR("retry-after"), rg_str_c(a->retry_after));
+}
+
 static void decide(struct rg_socket_admission *a, struct rg_exchange *exchange)
 {
-    if (exchange != NULL && a->refusal != RG_ADMITTED) {
-        rg_count(a->hub->counters, RG_HUB_REFUSALS + (size_t)a->refusal, 1);
-        rg_log_debug("channel socket refused", RG_FS("reason", a->why.text));
-    }
+    if (exchange != NULL && a->refusal != RG_ADMITTED)
+        note_refusal(a);
     a->decided(a, exchange);
 }
 
@@ -270,6 +280,13 @@ void rg_socket_admission_begin(struct rg_socket_admission *a, struct rg_hub *hub
 }
 
 /* ---- what follows from it ---- */
+
+int rg_socket_admission_status(const struct rg_socket_admission *a, int otherwise)
+{
+    if (a->refusal == RG_REFUSED_LIMIT)
+        return 429;
+    return a->refusal == RG_REFUSED_DRAINING ? 503 : otherwise;
+}
 
 void rg_socket_admission_done(struct rg_socket_admission *a)
 {

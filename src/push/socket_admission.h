@@ -47,7 +47,8 @@ struct rg_socket_admission {
     enum rg_refusal
         refusal; /* RG_ADMITTED; RG_REFUSED_QUERY (vsn), _ORIGIN, _TOKEN, _LIMIT, _DRAINING */
     struct rg_why why;
-    unsigned retry_after_s;
+    unsigned retry_after_s; /* 0: it does not help to try again */
+    char retry_after[12];   /* the same for the answer, which has it as a field */
     enum rg_phx_vsn vsn;
     struct rg_claims *claims;
     struct rg_seat *seat;
@@ -70,6 +71,12 @@ void rg_socket_admission_read(struct rg_socket_admission *admission, struct rg_h
                               struct rg_exchange *exchange);
 void rg_socket_admission_decide(struct rg_socket_admission *admission, struct rg_exchange *exchange,
                                 rg_socket_admission_fn *decided);
+
+/*
+ * The status of a refusal: 429 and 503 where it helps to come back later, which the dialect does
+ * not know; otherwise its own.
+ */
+int rg_socket_admission_status(const struct rg_socket_admission *admission, int otherwise);
 
 /* Gives up what is still in it. */
 void rg_socket_admission_done(struct rg_socket_admission *admission);

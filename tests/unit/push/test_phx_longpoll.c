@@ -580,6 +580,28 @@ static void a_post_has_a_hundred_messages_at_most(void **state)
     rg_buf_done(&lines);
 }
 
+static size_t longest_post(size_t message_bytes, size_t event_bytes)
+{
+    struct rg_route rows[RG_API_ROUTES];
+
+    push->settings.channels.max_message_bytes = message_bytes;
+    push->settings.max_event_bytes = event_bytes;
+    size_t n = rg_api_routes(shards[0].hub, &shards[0].publish, rows);
+    for (size_t i = 0; i < n; i++) {
+        if (strcmp(rows[i].pattern, "/socket/longpoll") == 0)
+            return rows[i].max_body;
+    }
+    return 0;
+}
+
+static void a_post_is_no_longer_than_what_else_strangers_may_send(void **state)
+{
+    (void)state;
+    assert_int_equal(longest_post(1000, 1000000), 100000);
+    assert_int_equal(longest_post(100000, 1000000), 1000000);
+    assert_int_equal(longest_post(2000000, 1000000), 2000000);
+}
+
 static void whoever_posts_to_no_socket_is_told_410(void **state)
 {
     const char *id = open_polled(ADA);
@@ -688,6 +710,7 @@ int main(void)
         LONGPOLL_TEST(without_lines_a_body_is_one_message),
         LONGPOLL_TEST(a_bad_line_ends_its_post_and_nothing_else),
         LONGPOLL_TEST(a_post_has_a_hundred_messages_at_most),
+        LONGPOLL_TEST(a_post_is_no_longer_than_what_else_strangers_may_send),
         LONGPOLL_TEST(whoever_posts_to_no_socket_is_told_410),
         LONGPOLL_TEST(a_post_reaches_its_socket_from_any_reactor),
         LONGPOLL_TEST(a_socket_may_end_while_it_is_posted_to),
