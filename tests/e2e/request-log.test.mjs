@@ -24,6 +24,7 @@ function describeRequestLog(name, startBroker, options) {
     let service;
     let gateway;
     let reader;
+    let seen = 0;
 
     before(async () => {
       broker = await startBroker();
@@ -44,7 +45,9 @@ function describeRequestLog(name, startBroker, options) {
     const record = async () => {
       for (;;) {
         const message = await reader.next();
-        if (message.json().type === 'PROXY_API_CALL') return message;
+        if (message.json().type !== 'PROXY_API_CALL') continue;
+        seen++;
+        return message;
       }
     };
 
@@ -94,12 +97,11 @@ function describeRequestLog(name, startBroker, options) {
     });
 
     it('management 7.1: records are counted', async () => {
-      const produced = () => gateway.metric('rig_produced_events_total',
-        { target: 'kafka', topic });
-      const before = await produced();
       assert.equal((await gateway.get('/v1/users/7', as(ADA))).status, 200);
       await record();
-      await until(async () => await produced() === before + 1, 'the record is counted');
+      // A reader may have a record before its sender knows that it was taken.
+      await until(async () => await gateway.metric('rig_produced_events_total',
+        { target: 'kafka', topic }) === seen, `${seen} records are counted`);
       assert.equal(await gateway.metric('rig_produced_events_failed_total'), 0);
     });
 
