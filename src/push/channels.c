@@ -9,6 +9,8 @@
 #include "push/channels_priv.h"
 #include "push/hub.h"
 
+#define KEYS_PER_MESSAGE 20
+
 /* ---- all channels ---- */
 
 static int compare(struct rg_str a, struct rg_str b)
@@ -88,6 +90,15 @@ static void take_out(struct rg_channels *channels, const struct rg_channel *chan
             (channels->n - at) * sizeof(struct rg_channel *));
 }
 
+/* All keys are looked at whenever one changes, so a message to that effect counts as several. */
+static void spend_for_keys(struct rg_channels *channels, size_t keys)
+{
+    size_t messages = keys / KEYS_PER_MESSAGE;
+
+    channels->allowance -=
+        messages < channels->allowance ? (uint32_t)messages : channels->allowance;
+}
+
 /*
  * The client gets from now on what its channels get. Topics of events differ in their type and all
  * others are keys of their own, so there are no duplicates. RG_EFULL as rg_index_set().
@@ -111,6 +122,7 @@ static int use_keys(struct rg_client *client)
     }
     int err = rg_index_set(hub->index, &client->subscriber, &set);
     rg_free(set.keys);
+    spend_for_keys(client->channels, n);
     if (err < 0)
         return err;
     rg_count(hub->counters, RG_HUB_SUBSCRIPTIONS,
@@ -264,6 +276,8 @@ static bool join(struct rg_client *client, const struct rg_phx_message *message)
     const struct rg_phx_reply to = rg_channel_reply_to(message);
     struct rg_str topic = message->topic, name;
 
+    if (topic.n > RG_PHX_MAX_TOPIC)
+        return rg_channels_refuse(client, &to, RG_JOIN_LIMIT, "topic too long");
     if (is_full(client, topic))
         return rg_channels_refuse(client, &to, RG_JOIN_LIMIT, "too many channels");
     if (rg_str_starts_with(topic, events))

@@ -27,7 +27,10 @@
 
 struct rg_channels;
 
-/* Messages that a socket may send in a second, and at once. More end it (1008). */
+/*
+ * Messages that a socket may send in a second, and at once. More end it (1008). A join or leave
+ * counts as more than one where the socket has many constraints.
+ */
 #define RG_CHANNELS_RATE 1000
 
 /*

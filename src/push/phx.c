@@ -102,11 +102,6 @@ static int split_v1(struct rg_json message, struct rg_json values[PARTS], struct
     return 0;
 }
 
-static int too_long(enum rg_phx_vsn vsn, enum part part, size_t max, struct rg_why *why)
-{
-    return rg_why_set(why, RG_EINVAL, "", "%s is longer than %zu bytes", name_of(vsn, part), max);
-}
-
 /* Echoed as it came; of V1, where no join reference came, null. */
 static int read_ref(enum rg_phx_vsn vsn, enum part part, struct rg_json value, struct rg_str *ret,
                     struct rg_why *why)
@@ -119,18 +114,20 @@ static int read_ref(enum rg_phx_vsn vsn, enum part part, struct rg_json value, s
         return rg_why_set(why, RG_EINVAL, "", "%s is not a string, a number or null",
                           name_of(vsn, part));
     if (value.text.n > RG_PHX_MAX_REF)
-        return too_long(vsn, part, RG_PHX_MAX_REF, why);
+        return rg_why_set(why, RG_EINVAL, "", "%s is longer than %d bytes", name_of(vsn, part),
+                          RG_PHX_MAX_REF);
     *ret = value.text;
     return 0;
 }
 
-static int read_text(enum rg_phx_vsn vsn, enum part part, struct rg_json value, size_t max,
+/* As long as it may be: it is answered like any other that nobody knows. */
+static int read_text(enum rg_phx_vsn vsn, enum part part, struct rg_json value,
                      struct rg_buf *scratch, struct rg_str *ret, struct rg_why *why)
 {
     if (value.kind != RG_JSON_STRING)
         return rg_why_set(why, RG_EINVAL, "", "%s is not a string", name_of(vsn, part));
     *ret = rg_json_string(value, scratch);
-    return ret->n > max ? too_long(vsn, part, max, why) : 0;
+    return 0;
 }
 
 int rg_phx_parse(enum rg_phx_vsn vsn, struct rg_str text, struct rg_buf *scratch,
@@ -150,8 +147,8 @@ int rg_phx_parse(enum rg_phx_vsn vsn, struct rg_str text, struct rg_buf *scratch
     rg_buf_reserve(scratch, values[TOPIC].text.n + values[EVENT].text.n);
     if (read_ref(vsn, JOIN_REF, values[JOIN_REF], &message.join_ref, why) < 0 ||
         read_ref(vsn, REF, values[REF], &message.ref, why) < 0 ||
-        read_text(vsn, TOPIC, values[TOPIC], RG_PHX_MAX_TOPIC, scratch, &message.topic, why) < 0 ||
-        read_text(vsn, EVENT, values[EVENT], RG_PHX_MAX_EVENT, scratch, &message.event, why) < 0)
+        read_text(vsn, TOPIC, values[TOPIC], scratch, &message.topic, why) < 0 ||
+        read_text(vsn, EVENT, values[EVENT], scratch, &message.event, why) < 0)
         return RG_EINVAL;
     message.payload = values[PAYLOAD];
     *ret = message;

@@ -18,9 +18,8 @@ enum rg_phx_vsn {
     RG_PHX_V2
 };
 
-#define RG_PHX_MAX_REF   128 /* bytes of JSON text */
-#define RG_PHX_MAX_TOPIC 512 /* bytes, unescaped */
-#define RG_PHX_MAX_EVENT 128 /* the same */
+#define RG_PHX_MAX_REF   128  /* bytes of JSON text */
+#define RG_PHX_MAX_TOPIC 1024 /* bytes of a topic that can be joined, unescaped */
 
 /*
  * The version that vsn, a socket's parameter, asks for: absent (p == NULL) or ~> 1.0.0 is V1,

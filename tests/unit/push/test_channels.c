@@ -545,6 +545,46 @@ static void constraints_of_all_channels_count_together(void **state)
     rg_buf_done(&many);
 }
 
+static void a_topic_that_is_too_long_is_refused_and_the_socket_stays(void **state)
+{
+    struct peer *ada = open_socket(ADA);
+    char topic[RG_PHX_MAX_TOPIC + 2];
+
+    (void)state;
+    memset(topic, 'x', sizeof(topic) - 1);
+    memcpy(topic, "user:", 5);
+    topic[sizeof(topic) - 1] = '\0';
+    tell(ada, format("[\"1\",\"1\",\"%s\",\"phx_join\",{}]", topic));
+    assert_non_null(strstr(next(ada), REASON("topic too long")));
+    join_quietly(ada, "2", "user:ada");
+}
+
+static void changes_of_very_many_constraints_count_as_several_messages(void **state)
+{
+    struct peer *ada = open_socket(ADA);
+    struct rg_buf many = {0}, frame = {0};
+    unsigned changes = 0;
+    const char *text;
+
+    (void)state;
+    for (int i = 0; i < 19; i++)
+        rg_buf_addf(&many, "%s{\"room\":%d}", i > 0 ? "," : "", i);
+    join(ada, "1", "events:b");
+    rg_buf_addf(&frame, "[\"2\",\"2\",\"events:chat.posted\",\"phx_join\",{\"oneOf\":[%.*s]}]",
+                RG_STR_ARG(rg_buf_str(&many)));
+    for (int i = 0; i < RG_CHANNELS_RATE; i++) {
+        put_frame(ada, 0x81, frame.p, frame.n);
+        if (i % 50 == 0)
+            turn();
+    }
+    while (rg_str_starts_with(rg_str_c(text = next(ada)), RG_STR("[")))
+        changes += strstr(text, "phx_reply") != NULL;
+    assert_string_equal(text, "close 1008 Too many messages.");
+    assert_in_range(changes, RG_CHANNELS_RATE / 2 - 1, RG_CHANNELS_RATE * 3 / 4);
+    rg_buf_done(&many);
+    rg_buf_done(&frame);
+}
+
 static void a_flood_of_messages_ends_the_socket(void **state)
 {
     struct peer *ada = open_socket(ADA);
@@ -1139,6 +1179,8 @@ int main(void)
         SOCKET_TEST(constraints_that_are_none_are_refused_with_the_reason),
         SOCKET_TEST(a_socket_has_only_so_many_channels),
         SOCKET_TEST(constraints_of_all_channels_count_together),
+        SOCKET_TEST(a_topic_that_is_too_long_is_refused_and_the_socket_stays),
+        SOCKET_TEST(changes_of_very_many_constraints_count_as_several_messages),
         SOCKET_TEST(a_flood_of_messages_ends_the_socket),
         SOCKET_TEST(as_many_messages_again_may_come_a_second_later),
         SOCKET_TEST(whoever_is_banned_hears_it_on_each_channel),

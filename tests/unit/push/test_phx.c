@@ -179,21 +179,23 @@ static int parse_with(int part, const char *unit, size_t n, size_t *ret_topic_n)
     return err;
 }
 
-static void parts_are_as_long_as_their_limits_and_no_longer(void **state)
+static void references_are_as_long_as_their_limit_and_no_longer(void **state)
+{
+    (void)state;
+    assert_int_equal(parse_with(0, "x", RG_PHX_MAX_REF - 2, NULL), 0);
+    assert_int_equal(parse_with(0, "x", RG_PHX_MAX_REF - 1, NULL), RG_EINVAL);
+}
+
+static void topics_and_events_are_as_long_as_they_come(void **state)
 {
     size_t n;
 
     (void)state;
-    assert_int_equal(parse_with(0, "x", RG_PHX_MAX_REF - 2, NULL), 0);
-    assert_int_equal(parse_with(0, "x", RG_PHX_MAX_REF - 1, NULL), RG_EINVAL);
-    assert_int_equal(parse_with(1, "x", RG_PHX_MAX_TOPIC, NULL), 0);
-    assert_int_equal(parse_with(1, "x", RG_PHX_MAX_TOPIC + 1, NULL), RG_EINVAL);
+    assert_int_equal(parse_with(1, "x", 10 * RG_PHX_MAX_TOPIC, &n), 0);
+    assert_int_equal(n, 10 * RG_PHX_MAX_TOPIC);
     assert_int_equal(parse_with(1, "\\u0041", RG_PHX_MAX_TOPIC, &n), 0);
     assert_int_equal(n, RG_PHX_MAX_TOPIC);
-    assert_int_equal(parse_with(1, "\\u0041", RG_PHX_MAX_TOPIC + 1, NULL), RG_EINVAL);
-    assert_int_equal(parse_with(1, "\xc3\xa4", RG_PHX_MAX_TOPIC / 2 + 1, NULL), RG_EINVAL);
-    assert_int_equal(parse_with(2, "x", RG_PHX_MAX_EVENT, NULL), 0);
-    assert_int_equal(parse_with(2, "x", RG_PHX_MAX_EVENT + 1, NULL), RG_EINVAL);
+    assert_int_equal(parse_with(2, "x", 10000, NULL), 0);
 }
 
 /* ---- writing ---- */
@@ -431,7 +433,8 @@ int main(void)
         cmocka_unit_test(an_object_is_a_message_of_v1),
         cmocka_unit_test(references_are_kept_as_they_came_and_names_are_unescaped),
         cmocka_unit_test(what_is_wrong_with_a_message_is_said),
-        cmocka_unit_test(parts_are_as_long_as_their_limits_and_no_longer),
+        cmocka_unit_test(references_are_as_long_as_their_limit_and_no_longer),
+        cmocka_unit_test(topics_and_events_are_as_long_as_they_come),
         cmocka_unit_test(a_reply_has_the_bytes_of_each_encoding),
         cmocka_unit_test(what_is_not_there_is_null),
         cmocka_unit_test(names_become_json_whatever_is_in_them),
