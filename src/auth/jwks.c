@@ -1,13 +1,11 @@
 #include "auth/jwks.h"
 
-#include <errno.h>
-#include <fcntl.h>
 #include <pthread.h>
 #include <stdatomic.h>
-#include <unistd.h>
 
 #include "base/alloc.h"
 #include "base/counter.h"
+#include "base/file.h"
 #include "base/log.h"
 #include "http/client.h"
 
@@ -33,25 +31,6 @@ struct rg_jwks {
     struct waiter *waiting;
     size_t waiting_n, waiting_cap;
 };
-
-static int read_file(const char *path, struct rg_buf *out, struct rg_why *why)
-{
-    int fd = open(path, O_RDONLY | O_CLOEXEC);
-    ssize_t n = 0;
-
-    if (fd < 0)
-        return rg_why_set(why, RG_ENOTFOUND, "", "the file %s cannot be read: %s", path,
-                          rg_strerror(-errno));
-    do {
-        out->n += (size_t)n;
-        n = read(fd, rg_buf_reserve(out, 65536), 65536);
-    } while (n > 0 && out->n <= RG_KEYSET_MAX_BYTES);
-    close(fd);
-    if (n < 0)
-        return rg_why_set(why, RG_EINVAL, "", "the file %s cannot be read: %s", path,
-                          rg_strerror(-errno));
-    return 0;
-}
 
 /* Puts the set into force; takes it. */
 static void exchange(struct rg_jwks *jwks, struct rg_keyset *set)
@@ -162,7 +141,8 @@ static void on_interval(void *arg)
         begin_refresh(jwks, false);
         return;
     }
-    if (read_file(jwks->source, &text, &why) == 0 && take(jwks, rg_buf_str(&text), &why) == 0)
+    if (rg_file_read(jwks->source, RG_KEYSET_MAX_BYTES, &text, &why) == 0 &&
+        take(jwks, rg_buf_str(&text), &why) == 0)
         atomic_fetch_add(&jwks->refreshed, 1);
     else
         log_failure(jwks, &why);
@@ -181,8 +161,8 @@ struct rg_jwks *rg_jwks_new(const struct rg_jwks_settings *settings, struct rg_w
     jwks->now_ms = settings->now_ms;
     jwks->http = settings->http;
     pthread_mutex_init(&jwks->lock, NULL);
-    if (!jwks->is_url &&
-        (read_file(jwks->source, &text, why) < 0 || take(jwks, rg_buf_str(&text), why) < 0)) {
+    if (!jwks->is_url && (rg_file_read(jwks->source, RG_KEYSET_MAX_BYTES, &text, why) < 0 ||
+                          take(jwks, rg_buf_str(&text), why) < 0)) {
         rg_jwks_free(&jwks);
         return NULL;
     }

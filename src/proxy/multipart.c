@@ -158,6 +158,7 @@ int rg_multipart_begin(struct rg_multipart *reader, struct rg_str content_type, 
 
     if (err < 0)
         return err;
+    rg_assert(boundary.p != NULL);
     *reader = (struct rg_multipart){.delimiter_n = 4 + boundary.n};
     memcpy(reader->delimiter, "\r\n--", 4);
     memcpy(reader->delimiter + 4, boundary.p, boundary.n);

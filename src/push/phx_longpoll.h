@@ -12,10 +12,10 @@
  * Whoever leaves while it waits polls no more, and what comes then waits for the next GET. Where
  * there is nothing to take any more, a GET is told what phoenix.js makes the best of:
  *
- *   {"status":403}   the socket was banned, or its token has expired, while the GET waited (which
- *                    then hears of it on each channel first); or the JWT, the version or the origin
+ *   {"status":403}   the socket was banned, or its token has expired, while the GET waited (of the
+ *                    latter its channels are told first); or the JWT, the version or the origin
  *                    does not let it open one
- *   {"status":410}   it ended for another reason, or the gateway stops: another one is opened
+ *   {"status":410}   it ended for another reason, or the gateway stops: time for another one
  *   {"status":500}   with 429 or 503: there is no room (MAX_CLIENTS and the like), or the gateway
  *                    stops: phoenix.js tries again, later and later
  *

@@ -409,6 +409,27 @@ static void close_one(void *arg, struct rg_exchange *exchange)
 
 /* ---- routes ---- */
 
+/* ---- GET /v3/presence/:topic ---- */
+
+/* Two numbers, however many there are: who needs them need not have all the metas. */
+static void count_present(void *arg, struct rg_exchange *exchange)
+{
+    struct rg_session_admin *admin = arg;
+    struct rg_roster *roster = admin->push->roster;
+    RG_CLEANUP(rg_buf_done) struct rg_buf topic = {0}, json = {0};
+
+    if (read_name(exchange, &topic) < 0) {
+        refuse(admin, exchange, 400, "The topic is malformed or too long.");
+        return;
+    }
+    rg_buf_add_c(&json, "{\"topic\":");
+    rg_json_add_string(&json, rg_buf_str(&topic));
+    rg_buf_addf(&json, ",\"users\":%zu,\"presences\":%zu}",
+                rg_roster_count_users(roster, rg_buf_str(&topic)),
+                rg_roster_count(roster, rg_buf_str(&topic)));
+    answer_json(admin, exchange, &json);
+}
+
 void rg_session_admin_routes(struct rg_session_admin *admin,
                              struct rg_route rows[RG_SESSION_ADMIN_ROUTES])
 {
@@ -421,10 +442,14 @@ void rg_session_admin_routes(struct rg_session_admin *admin,
         {get, "/v3/sessions/:id", look, admin, no_body},
         {delete, "/v3/sessions/:id", ban, admin, no_body},
         {delete, "/v3/sessions/:id/connections/:connection", close_one, admin, no_body},
+        {get, "/v3/presence/:topic", count_present, admin, no_body},
     };
-    static const char *const v2[] = {"/v2/sessions/count", "/v2/sessions", "/v2/sessions/:id",
+    static const char *const v2[] = {"/v2/sessions/count",
+                                     "/v2/sessions",
                                      "/v2/sessions/:id",
-                                     "/v2/sessions/:id/connections/:connection"};
+                                     "/v2/sessions/:id",
+                                     "/v2/sessions/:id/connections/:connection",
+                                     "/v2/presence/:topic"};
     const size_t n = RG_COUNT_OF(v3);
 
     _Static_assert(RG_COUNT_OF(v2) == RG_COUNT_OF(v3), "twins");

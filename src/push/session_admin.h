@@ -5,7 +5,7 @@
  * A session is what a claim of the tokens names (JWT_SESSION_FIELD). The list and the numbers come
  * from what all reactors share; what the connections of one session are like, their reactors
  * are asked (survey.h). Deleting a session bans it, which closes all its connections; deleting one
- * connection only closes that one.
+ * connection only closes that one. /v3/presence/:topic has the numbers of who is on a channel.
  *
  * Thread: the loop of the internal port, registered with rcu.h.
  */
@@ -25,7 +25,7 @@ struct rg_session_admin {
     void *on_idle_arg;
 };
 
-#define RG_SESSION_ADMIN_ROUTES 10
+#define RG_SESSION_ADMIN_ROUTES 12
 
 /* Fills rows, of which none catches all; admin is borrowed. */
 void rg_session_admin_routes(struct rg_session_admin *admin,

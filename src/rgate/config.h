@@ -1,8 +1,8 @@
 /*
  * config.h - everything the environment may say, checked before anything runs.
  *
- * One immutable snapshot. The rows (config.c for the program, kafka/settings.c for Kafka) are the
- * only place where a variable's name, default, bounds and meaning stand: parsing, `rgate help
+ * One immutable snapshot. The rows (config_rows.c for the program, kafka/settings.c for Kafka) are
+ * the only place where a variable's name, default, bounds and meaning stand: parsing, `rgate help
  * variables`, the man page, docs/config.md and `rgate check` read them.
  *
  * Thread: made at start-up; read by all.

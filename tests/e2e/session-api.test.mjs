@@ -448,6 +448,10 @@ describe('sessions on the internal port', { concurrency: true }, () => {
     await openWs(t, gateway, { token: token({ username: 'eve', role: ['customer'], jti: 'e' }) });
     assert.deepEqual((await gateway.internal('/v3/sessions/count')).json(),
       { sessions: 4, users: 2, connections: 4 });
+    for (const [topic, users, presences] of [['role:customer', 2, 3], ['user:ada', 1, 2], ['user:x', 0, 0]]) {
+      const path = `/v3/presence/${encodeURIComponent(topic)}`;
+      assert.deepEqual((await gateway.internal(path)).json(), { topic, users, presences });
+    }
   });
 
   it('a session whose devices are on different reactors is one, and ends as one', async (t) => {
