@@ -51,5 +51,11 @@ static inline bool rg_inbox_has_room(const struct rg_inbox *inbox)
     return atomic_load_explicit(&inbox->queued_bytes, memory_order_relaxed) <= inbox->max_bytes;
 }
 
+/* The same where twice as much may wait: for what nobody could send again. Thread: any. */
+static inline bool rg_inbox_has_reserve(const struct rg_inbox *inbox)
+{
+    return atomic_load_explicit(&inbox->queued_bytes, memory_order_relaxed) / 2 <= inbox->max_bytes;
+}
+
 /* Runs at most max_items items; true if more are waiting. Thread: the owner. */
 bool rg_inbox_drain(struct rg_inbox *inbox, void *ctx, size_t max_items);

@@ -145,6 +145,7 @@ bool rg_channel_join_events(struct rg_client *client, const struct rg_phx_messag
 
     if (err < 0)
         return refuse_subscription(client, join, err, &why);
+    rg_assert(set != NULL);
     struct rg_channel *channel = rg_channel_new(RG_CHANNEL_EVENTS, join);
     channel->keys_n = (uint32_t)set->keys_n;
     channel->keys = RG_STEAL(set->keys);

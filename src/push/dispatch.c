@@ -50,6 +50,16 @@ static bool all_have_room(const struct rg_push *push, uint64_t reactors)
     return true;
 }
 
+static bool all_have_reserve(const struct rg_push *push, uint64_t reactors)
+{
+    for (; reactors != 0; reactors &= reactors - 1) {
+        unsigned r = (unsigned)__builtin_ctzll(reactors);
+        if (!rg_inbox_has_reserve(&push->hubs[r]->reactor->inbox))
+            return false;
+    }
+    return true;
+}
+
 static void hand_over(struct rg_push *push, struct rg_event *event)
 {
     for (uint64_t left = event->reactors; left != 0; left &= left - 1) {
@@ -133,7 +143,9 @@ int rg_dispatch(struct rg_dispatcher *d, struct rg_str text, enum rg_care care,
     size_t n = match(d, envelope.type, &reactors);
     if (n == 0)
         return 0;
-    if (origin->source != RG_SOURCE_GATEWAY && !all_have_room(d->push, reactors))
+    bool has_room = origin->source == RG_SOURCE_GATEWAY ? all_have_reserve(d->push, reactors)
+                                                        : all_have_room(d->push, reactors);
+    if (!has_room)
         return RG_EAGAIN;
     forward(d, &envelope, origin, n);
     return 0;

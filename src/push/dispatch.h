@@ -28,9 +28,9 @@ enum rg_care {
 
 /*
  * Reads one structured event and hands it to the reactors. Returns 0 (also when nobody wants it);
- * RG_EAGAIN if an inbox that it must go to has no room, and then nothing happened (not for
- * RG_SOURCE_GATEWAY: nobody could send it again); RG_ESYNTAX or RG_EINVAL, with why, if it is not a
- * CloudEvent. What reaches a reactor was checked to its end,
+ * RG_EAGAIN if an inbox that it must go to has no room, and then nothing happened (for an event of
+ * RG_SOURCE_GATEWAY, which nobody could send again, twice as much may wait there); RG_ESYNTAX or
+ * RG_EINVAL, with why, if it is not a CloudEvent. What reaches a reactor was checked to its end,
  * whatever care says; care decides whether mistakes in other events are noticed. ret (may be NULL)
  * receives what was read, valid until the next call; it is not filled for an event that
  * RG_CHECK_ENVELOPE ended early.

@@ -69,6 +69,9 @@ const struct rg_counter_row rg_hub_counter_rows[RG_HUB_ROWS] = {
     [RG_HUB_JOINS] = {"rgate_channel_joins_total", "counter", NULL, "Channels that were joined."},
     [RG_HUB_MESSAGES] = {"rgate_channel_messages_total", "counter", NULL,
                          "Messages from channel sockets."},
+    [RG_HUB_PRESENCE_LOST] = {"rgate_presence_events_lost_total", "counter", NULL,
+                              "Events rig.presence.join and rig.presence.leave for which a "
+                              "subscriber's reactor had no room."},
     [RG_HUB_SUBSCRIPTIONS] = {"rig_subscriptions_total", "gauge", NULL,
                               "Current subscriptions, joined channels among them."},
     [RG_HUB_EVENTS] = {"rgate_events_fanned_out_total", "counter", NULL,

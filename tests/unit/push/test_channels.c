@@ -407,19 +407,36 @@ static void subscribers_hear_once_of_each_device(void **state)
     assert_false(peer_has(watcher, "rig.presence.join"));
 }
 
-static void they_hear_of_it_from_the_other_reactor_and_with_full_inboxes(void **state)
+/* Events have filled the watcher's inbox; returns what it hears of somebody who joins then. */
+static size_t joins_heard_behind(size_t bytes)
 {
-    struct peer *watcher = sse("[{\"eventType\":\"rig.presence.join\"}]");
+    struct peer *watcher =
+        sse("[{\"eventType\":\"rig.presence.join\"},{\"eventType\":\"chat.posted\"}]");
     struct peer *ada = open_on(1, token(ADA), "2.0.0");
 
-    (void)state;
     forget(watcher);
-    shards[0].reactor.inbox.max_bytes = 0;
-    put_event("waits", "blue", 0);
+    shards[0].reactor.inbox.max_bytes = 5000;
+    put_event("waits", "blue", bytes);
+    assert_int_equal(dispatch(dispatcher, "chat.posted", "next", "blue", 0), RG_EAGAIN);
     put_text(ada, "[\"1\",\"1\",\"user:ada\",\"phx_join\",{}]");
-    turn();
+    peer_turn(&shards[1].reactor);
     hear(watcher);
-    assert_int_equal(peer_count(watcher, "event: rig.presence.join\n"), 1);
+    return peer_count(watcher, "event: rig.presence.join\n");
+}
+
+static void a_full_inbox_has_room_for_them(void **state)
+{
+    (void)state;
+    assert_int_equal(joins_heard_behind(5000), 1);
+    assert_int_equal(counted(RG_HUB_PRESENCE_LOST), 0);
+}
+
+static void there_is_an_end_to_that_as_well(void **state)
+{
+    (void)state;
+    assert_int_equal(joins_heard_behind(20000), 0);
+    assert_int_equal(counted(RG_HUB_PRESENCE_LOST), 1);
+    assert_int_equal(present("user:ada"), 1);
 }
 
 /* ---- topics of events ---- */
@@ -1173,7 +1190,8 @@ int main(void)
         SOCKET_TEST(a_diff_from_before_the_join_is_not_told),
         SOCKET_TEST(a_presence_says_who_and_with_what),
         SOCKET_TEST(subscribers_hear_once_of_each_device),
-        SOCKET_TEST(they_hear_of_it_from_the_other_reactor_and_with_full_inboxes),
+        SOCKET_TEST(a_full_inbox_has_room_for_them),
+        SOCKET_TEST(there_is_an_end_to_that_as_well),
         SOCKET_TEST(a_topic_of_events_gives_the_events_of_a_type),
         SOCKET_TEST(joining_again_changes_the_constraints),
         SOCKET_TEST(constraints_that_are_none_are_refused_with_the_reason),
