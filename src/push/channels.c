@@ -9,7 +9,7 @@
 #include "push/channels_priv.h"
 #include "push/hub.h"
 
-#define KEYS_PER_MESSAGE 20
+#define KEYS_PER_MESSAGE 100
 
 /* ---- all channels ---- */
 

@@ -209,6 +209,17 @@ describe('unruly channel sockets', { concurrency: true }, () => {
     await untilGone();
   });
 
+  it('hardening: a flood of changes among very many constraints ends the socket', async (t) => {
+    const { socket, untilGone } = await beside(t);
+    const oneOf = Array.from({ length: 900 }, (_, i) => ({ room: `r${i}` }));
+    const join = (topic, payload) => socket.send(text, JSON.stringify(['1', '1', topic, 'phx_join', payload]));
+    join('events:chat.posted', { oneOf });
+    // Far fewer messages than are a flood by their number.
+    for (let i = 0; i < 300; i++) join('events:other', {});
+    assert.equal(await closeCode(socket), 1008);
+    await untilGone();
+  });
+
   it('hardening: a flood of pings ends the socket that sends them', async (t) => {
     const { socket, untilGone } = await beside(t);
     for (let i = 0; i < 5000; i++) socket.send(ping, 'x');
