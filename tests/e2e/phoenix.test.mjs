@@ -325,7 +325,11 @@ describe('phoenix 1.8 and its fallback', { concurrency: true }, () => {
     const user = await openPhoenix(t, suite.gateway,
       { token: A, url: proxy.url('/socket'), longPoll: true, ...EAGER });
     const { log } = await user.join(`user:${ada}`);
-    proxy.cut();
+    // Between two polls nobody notices.
+    await until(() => {
+      proxy.cut();
+      return user.log.of('close').length > 0;
+    }, 'a poll is cut');
     await log.happened('joined', { nth: 2, ms: 15_000 });
     await tell(suite.gateway, ada, { username: ada });
     await log.happened('message');
