@@ -12,6 +12,7 @@ pkg_check_modules(SSL REQUIRED IMPORTED_TARGET libssl>=3.0)
 pkg_check_modules(NGHTTP2 REQUIRED IMPORTED_TARGET libnghttp2>=1.52)
 pkg_check_modules(ZLIB REQUIRED IMPORTED_TARGET zlib>=1.2.12)
 pkg_check_modules(CURL REQUIRED IMPORTED_TARGET libcurl)
+pkg_check_modules(PCRE2 REQUIRED IMPORTED_TARGET libpcre2-8>=10.42)
 pkg_check_modules(CJOSE REQUIRED IMPORTED_TARGET cjose)
 # The sanitizers bring an allocator of their own (docs/decisions/006-jemalloc.md).
 if(RG_SANITIZE STREQUAL "")

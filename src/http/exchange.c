@@ -186,6 +186,38 @@ void rg_exchange_finish_body(struct rg_exchange *exchange)
         exchange->ops->finish_body(exchange);
 }
 
+void rg_exchange_finish_body_with(struct rg_exchange *exchange,
+                                  const struct rg_http_field *trailers, size_t trailers_n)
+{
+    (void)trailers;
+    (void)trailers_n;
+    rg_exchange_finish_body(exchange);
+}
+
+uint64_t rg_exchange_started_ns(const struct rg_exchange *exchange)
+{
+    return exchange->started_ms * 1000000;
+}
+
+void rg_exchange_receive(struct rg_exchange *exchange, uint64_t max_bytes,
+                         const struct rg_receive_events *events, void *arg)
+{
+    (void)exchange;
+    (void)max_bytes;
+    (void)events;
+    (void)arg;
+}
+
+void rg_exchange_pause_receiving(struct rg_exchange *exchange)
+{
+    (void)exchange;
+}
+
+void rg_exchange_resume_receiving(struct rg_exchange *exchange)
+{
+    (void)exchange;
+}
+
 void rg_exchange_abort_body(struct rg_exchange *exchange)
 {
     end_streaming(exchange);

@@ -44,7 +44,10 @@ struct rg_request {
         protocol; /* of an extended CONNECT (RFC 8441), which is shown as a GET; else p is NULL */
     struct rg_http_field fields[RG_MAX_FIELDS_PER_MESSAGE];
     size_t fields_n;
-    struct rg_str body; /* complete, transfer coding removed */
+    struct rg_str body; /* complete, transfer coding removed; empty where it is streamed */
+    /* Of a body that is streamed (router.h): what is announced; -1: only its end will tell; 0:
+     * there is none. Of another, body.n. */
+    int64_t body_length;
 };
 
 /* The first field with this name (without case); p is NULL if there is none. */

@@ -21,8 +21,14 @@ struct rg_route {
     const char *pattern;
     rg_http_handler_fn *handler;
     void *arg;
-    size_t max_body; /* bytes; a longer body is 413 before it is read */
+    size_t max_body; /* bytes; a longer body is 413 before it is read. Or RG_BODY_STREAMED */
 };
+
+/*
+ * Of a route whose handler is called when the head is complete, before the body: it takes that with
+ * rg_exchange_receive() (server.h), or answers without it.
+ */
+#define RG_BODY_STREAMED SIZE_MAX
 
 #define RG_METHOD_BIT(method) (1u << (method))
 #define RG_METHODS_ALL        (~0u)

@@ -30,6 +30,9 @@ struct rg_http_settings {
     uint64_t body_min_rate;     /* bytes a second, measured over 10 s */
     bool is_h2_on;              /* HTTP/2 is spoken with those who begin with it */
     uint32_t h2_max_streams;    /* at a time on one connection of HTTP/2 */
+    /* Connections begin with a header of the PROXY protocol, version 1 or 2, which says whose they
+     * are (net/proxy_protocol.h); one that does not is closed. */
+    bool has_proxy_protocol;
 };
 extern const struct rg_http_settings rg_http_default_settings;
 
@@ -99,6 +102,36 @@ struct rg_exchange *rg_http_server_find(struct rg_http_server *server,
 void rg_exchange_respond(struct rg_exchange *exchange, const struct rg_response *response);
 
 /*
+ * The body of a request, in pieces as they arrive; of rows with RG_BODY_STREAMED, from inside of
+ * the handler, and at most once. Permission (100 Continue) is given with this call, not before.
+ * Where there is no body on_end follows at once, but not inside of this call.
+ *
+ * on_piece: not empty, borrowed for the call, transfer coding removed. on_end: the body is
+ * complete; trailers are those behind a chunked body (RFC 9112 7.1.2) or in HTTP/2, at most 32
+ * fields, without those that may not be there (framing, routing, authentication: RFC 9110 6.5.1),
+ * borrowed for the call. on_error: the rest will never come: the body is malformed (400), too slow
+ * (408) or longer than max_bytes (413); nothing more is told. The exchange is still to be answered,
+ * with that status unless an answer has begun, which is then to be aborted; the connection ends
+ * behind it. None of them is called after the exchange was answered, or has ended
+ * (rg_exchange_on_gone()), or while paused. They may answer, pause and resume.
+ *
+ * An exchange that is answered before its body has ended costs the connection of HTTP/1.1 (what
+ * still arrives is dropped for a while, so that the peer can read the answer), or the stream of
+ * HTTP/2 (RST_STREAM with NO_ERROR behind the answer, RFC 9113 8.1).
+ */
+struct rg_receive_events {
+    void (*on_piece)(void *arg, struct rg_str piece);
+    void (*on_end)(void *arg, const struct rg_http_field *trailers, size_t trailers_n);
+    void (*on_error)(void *arg, int status, const struct rg_why *why);
+};
+void rg_exchange_receive(struct rg_exchange *exchange, uint64_t max_bytes,
+                         const struct rg_receive_events *events, void *arg);
+
+/* Reading stops, and with it the peer once the windows are full; and goes on. */
+void rg_exchange_pause_receiving(struct rg_exchange *exchange);
+void rg_exchange_resume_receiving(struct rg_exchange *exchange);
+
+/*
  * An answer whose body comes in pieces. begin takes status (200 and above) and fields of head,
  * which are without those of framing and connection; date is added where they have none; its body
  * is not used. length is that of the body, or -1 where only its end will tell. Then any number of
@@ -123,6 +156,10 @@ void rg_exchange_begin_body(struct rg_exchange *exchange, const struct rg_respon
                             int64_t length, const struct rg_body_events *events, void *arg);
 bool rg_exchange_write_body(struct rg_exchange *exchange, struct rg_str piece);
 void rg_exchange_finish_body(struct rg_exchange *exchange);
+/* The same with fields behind the body, which are sent where there is a place for them: HTTP/2, or
+ * a chunked body. */
+void rg_exchange_finish_body_with(struct rg_exchange *exchange,
+                                  const struct rg_http_field *trailers, size_t trailers_n);
 void rg_exchange_abort_body(struct rg_exchange *exchange);
 
 /*
@@ -134,6 +171,9 @@ void rg_exchange_on_gone(struct rg_exchange *exchange, void (*fn)(void *arg), vo
 /* Whether TLS protects the exchange's connection; the peer's address, or "" if there is none. */
 bool rg_exchange_is_secure(const struct rg_exchange *exchange);
 void rg_exchange_peer(const struct rg_exchange *exchange, char out[RG_PEER_SIZE]);
+
+/* When the request's head was complete: rg_clock_mono_ns(). */
+uint64_t rg_exchange_started_ns(const struct rg_exchange *exchange);
 
 /* A stream that was taken from its exchange. */
 struct rg_taken {

@@ -1,5 +1,7 @@
 #include "http/upstream.h"
 
+#include <stdatomic.h>
+
 #include "base/alloc.h"
 #include "base/hash.h"
 #include "http/h1_fields_priv.h"
@@ -11,6 +13,43 @@ const struct rg_upstream_settings rg_upstream_default_settings = {
     .max_idle = 32,
     .max_head_bytes = 64 * 1024,
 };
+
+/* ---- services ---- */
+
+struct rg_upstream_service {
+    atomic_uint refs;
+    char *host;
+    unsigned port;
+};
+
+struct rg_upstream_service *
+rg_upstream_service_new(const struct rg_upstream_service_settings *settings)
+{
+    struct rg_upstream_service *service = rg_zalloc(sizeof(*service));
+    const char *host = settings->origins[0].host;
+
+    atomic_init(&service->refs, 1);
+    service->host = rg_strndup(host, strlen(host));
+    service->port = settings->origins[0].port;
+    return service;
+}
+
+struct rg_upstream_service *rg_upstream_service_ref(struct rg_upstream_service *service)
+{
+    atomic_fetch_add_explicit(&service->refs, 1, memory_order_relaxed);
+    return service;
+}
+
+void rg_upstream_service_unref(struct rg_upstream_service **servicep)
+{
+    struct rg_upstream_service *service = *servicep;
+
+    *servicep = NULL;
+    if (service == NULL || atomic_fetch_sub_explicit(&service->refs, 1, memory_order_acq_rel) > 1)
+        return;
+    rg_free(service->host);
+    rg_free(service);
+}
 
 /* ---- pools ---- */
 
@@ -194,7 +233,7 @@ void rg_upstream_call_end(struct rg_upstream_call *call)
     void *arg = call->arg;
 
     call_free(call);
-    events->on_end(arg);
+    events->on_end(arg, NULL, 0);
 }
 
 void rg_upstream_call_fail(struct rg_upstream_call *call, enum rg_upstream_error error,
@@ -255,7 +294,10 @@ struct rg_upstream_call *rg_upstreams_send(struct rg_upstreams *upstreams,
 {
     struct rg_upstream_call *call = rg_zalloc(sizeof(*call));
 
-    call->pool = pool_ref(upstreams, (struct place){request->host, request->port});
+    const struct rg_upstream_service *service = request->service;
+    call->pool =
+        pool_ref(upstreams, service != NULL ? (struct place){service->host, service->port}
+                                            : (struct place){request->host, request->port});
     call->events = events;
     call->arg = arg;
     call->method = rg_method_from(request->method);
@@ -298,6 +340,29 @@ void rg_upstream_cancel(struct rg_upstream_call *call)
     if (call->conn != NULL)
         rg_upstream_conn_close(call->conn);
     call_free(call);
+}
+
+bool rg_upstream_write(struct rg_upstream_call *call, struct rg_str piece)
+{
+    (void)call;
+    (void)piece;
+    return true;
+}
+
+void rg_upstream_finish(struct rg_upstream_call *call, const struct rg_http_field *trailers,
+                        size_t trailers_n)
+{
+    (void)call;
+    (void)trailers;
+    (void)trailers_n;
+}
+
+const struct rg_upstream_timing *rg_upstream_get_timing(const struct rg_upstream_call *call)
+{
+    static const struct rg_upstream_timing none = {.address = ""};
+
+    (void)call;
+    return &none;
 }
 
 /* ---- all of them ---- */

@@ -1,6 +1,6 @@
 #include "ops/admin.h"
 
-#include "ops/reply.h"
+#include "http/reply.h"
 
 #define MAX_BODY 8000000 /* management-api.md 1.1 */
 

@@ -1,6 +1,6 @@
 #include "ops/health.h"
 
-#include "ops/reply.h"
+#include "http/reply.h"
 
 void rg_health_handle(void *arg, struct rg_exchange *exchange)
 {

@@ -4,7 +4,7 @@
 #include "base/log.h"
 #include "event/json.h"
 #include "http/query.h"
-#include "ops/reply.h"
+#include "http/reply.h"
 
 #define MAX_BODY   8000000 /* management-api.md 1.1 */
 #define MAX_QUOTED 100     /* bytes of a wrong value that its answer repeats */

@@ -105,15 +105,18 @@ static void on_body(void *arg, struct rg_str piece)
         rg_upstream_pause(relay->call);
 }
 
-static void on_end(void *arg)
+static void on_end(void *arg, const struct rg_http_field *trailers, size_t trailers_n)
 {
+    (void)trailers;
+    (void)trailers_n;
     struct relay *relay = arg;
 
     rg_exchange_finish_body(relay->exchange);
     rg_free(relay);
 }
 
-static const struct rg_upstream_events upstream_events = {on_head, on_body, on_end, on_failure};
+static const struct rg_upstream_events upstream_events = {on_head,    on_body, on_end,
+                                                          on_failure, NULL,    NULL};
 
 void rg_relay_begin(struct rg_proxy *proxy, struct rg_upstreams *upstreams,
                     const struct rg_proxy_route *route, const struct rg_relay_client *client,

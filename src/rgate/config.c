@@ -10,6 +10,8 @@
 #include "base/file.h"
 #include "event/projection.h"
 #include "http/client.h"
+#include "net/networks.h"
+#include "proxy/api.h"
 #include "proxy/route_list.h"
 #include "rgate/cmd.h"
 #include "rgate/config_priv.h"
@@ -316,6 +318,38 @@ static void load_routes(struct rg_config *config, rg_getenv_fn *env, struct rg_p
                        "JWT_JWKS");
 }
 
+/* ---- what services are told of clients ---- */
+
+static void load_trusted(struct rg_config *config, struct rg_problems *problems)
+{
+    const struct rg_option_list *list = &config->trusted_proxies_list;
+    struct rg_why why = {0};
+
+    if (list->n > 0)
+        config->trusted_proxies = rg_networks_new();
+    for (size_t i = 0; i < list->n; i++) {
+        if (rg_networks_add(config->trusted_proxies, rg_str_c(list->items[i]), &why) < 0)
+            rg_problem_add(problems, "TRUSTED_PROXIES", list->items[i], "%s", why.text);
+    }
+}
+
+static void load_forwarded(struct rg_config *config, struct rg_problems *problems)
+{
+    static const char *const names[] = {"forwarded", "x-forwarded", "via", "x-request-id"};
+    const struct rg_option_list *list = &config->forwarded_headers_list;
+
+    for (size_t i = 0; i < list->n; i++) {
+        size_t k = 0;
+        while (k < RG_COUNT_OF(names) && strcasecmp(list->items[i], names[k]) != 0)
+            k++;
+        if (k < RG_COUNT_OF(names))
+            config->forwarded_headers |= 1u << k;
+        else
+            rg_problem_add(problems, "FORWARDED_HEADERS", list->items[i],
+                           "must be one of forwarded, x-forwarded, via, x-request-id");
+    }
+}
+
 /* legacy-channels.md 11.7: records of users' requests are messages to them, as they were in 2017.
  */
 static void complete_log_topic(struct rg_config *config)
@@ -358,6 +392,8 @@ struct rg_config *rg_config_load(rg_getenv_fn *env, struct rg_problems *problems
     rg_options_parse(rg_kafka_options, rg_kafka_options_n, env, &config->kafka, problems);
     rg_kafka_settings_check(&config->kafka, problems);
     load_routes(config, env, problems);
+    load_trusted(config, problems);
+    load_forwarded(config, problems);
     complete_log_topic(config);
     return problems->n == 0 ? RG_STEAL(config) : NULL;
 }
@@ -372,6 +408,11 @@ void rg_config_free(struct rg_config **configp)
     rg_options_done(rg_kafka_options, rg_kafka_options_n, &config->kafka);
     rg_extractors_free(&config->extractors);
     rg_proxy_routes_free(&config->routes);
+    for (size_t i = 0; i < config->apis_n; i++)
+        rg_api_unref(&config->apis[i]);
+    rg_free(config->apis);
+    rg_networks_free(&config->trusted_proxies);
+    rg_free(config->host_address);
     rg_buf_done(&config->jwt_key);
     rg_tls_free(&config->tls);
     rg_buf_done(&config->warnings);

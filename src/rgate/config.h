@@ -77,9 +77,23 @@ struct rg_config {
     int64_t presence_interval_ms;        /* PRESENCE_INTERVAL, 50 */
 
     /* proxy */
-    char *proxy_config_file;       /* PROXY_CONFIG_FILE: a path or JSON; NULL: no routes */
-    int64_t proxy_recv_timeout_ms; /* PROXY_RECV_TIMEOUT, 5000 */
-    int64_t proxy_body_bytes;      /* PROXY_BODY_BYTES, 8 MiB */
+    char *proxy_config_file;          /* PROXY_CONFIG_FILE: a path or JSON; NULL: no routes */
+    int64_t proxy_recv_timeout_ms;    /* PROXY_RECV_TIMEOUT, 5000 */
+    int64_t proxy_body_bytes;         /* PROXY_BODY_BYTES, 8 MiB */
+    char *host;                       /* HOST, localhost */
+    bool proxy_protocol;              /* PROXY_PROTOCOL, false */
+    int64_t proxy_connect_timeout_ms; /* PROXY_CONNECT_TIMEOUT, 8000 */
+    int64_t proxy_kafka_response_timeout_ms;           /* PROXY_KAFKA_RESPONSE_TIMEOUT, 5000 */
+    int64_t proxy_http_async_response_timeout_ms;      /* PROXY_HTTP_ASYNC_RESPONSE_TIMEOUT, 5000 */
+    int64_t proxy_kinesis_response_timeout_ms;         /* PROXY_KINESIS_RESPONSE_TIMEOUT, 5000 */
+    int64_t proxy_nats_response_timeout_ms;            /* PROXY_NATS_RESPONSE_TIMEOUT, 60000 */
+    struct rg_option_list proxy_kafka_response_topics; /* rig-proxy-response */
+    char *proxy_kafka_response_group_id;               /* rig-proxy-response */
+    struct rg_option_list trusted_proxies_list;        /* TRUSTED_PROXIES */
+    struct rg_option_list forwarded_headers_list;      /* FORWARDED_HEADERS, forwarded */
+    struct rg_option_list request_log;                 /* REQUEST_LOG: console, kafka */
+    int access_log;                                    /* ACCESS_LOG: enum rg_access_format */
+    int64_t access_log_sample;                         /* ACCESS_LOG_SAMPLE, of a million */
 
     /* tokens and checks */
     char *jwt_alg;                 /* JWT_ALG, HS256 */
@@ -109,8 +123,13 @@ struct rg_config {
     struct rg_tls *tls; /* what the HTTPS ports show; NULL: they are closed */
     struct rg_extractors *extractors;
     struct rg_proxy_routes *routes; /* of PROXY_CONFIG_FILE; NULL: none */
-    struct rg_buf jwt_key;          /* what JWT_SECRET_KEY stands for: the secret, or PEM */
-    struct rg_buf warnings;         /* deprecated and retired names in use, one line each */
+    struct rg_api **apis;           /* of PROXY_CONFIG_FILE, references */
+    size_t apis_n;
+    struct rg_networks *trusted_proxies; /* NULL: none */
+    unsigned forwarded_headers;          /* RG_WRITES_* of proxy/outgoing.h */
+    char *host_address;                  /* what HOST is: for by=; "unknown" if it has no address */
+    struct rg_buf jwt_key;               /* what JWT_SECRET_KEY stands for: the secret, or PEM */
+    struct rg_buf warnings;              /* deprecated and retired names in use, one line each */
 };
 
 /*

@@ -38,3 +38,10 @@ struct rg_static_page rg_page_welcome(void)
 {
     return page(html, rg_page_welcome_html, rg_page_welcome_html_end, POLICY("'unsafe-inline'"));
 }
+
+struct rg_pages rg_page_internal(void)
+{
+    const struct rg_static_page none = {RG_STR("text/plain"), RG_STR(""), RG_STR("")};
+
+    return (struct rg_pages){none, none, none, none};
+}

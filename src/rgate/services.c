@@ -35,7 +35,14 @@ void rg_services_init(struct rg_services *services, const struct rg_config *conf
     uint64_t connect_ms = rg_upstream_default_settings.connect_timeout_ms;
     uint64_t recv_ms = (uint64_t)config->proxy_recv_timeout_ms;
 
+    const struct rg_access_log_settings access_settings = {
+        (enum rg_access_format)config->access_log, (unsigned)config->access_log_sample, 1};
+
     *services = (struct rg_services){0};
+    services->catalogue = rg_catalogue_new(config->apis, config->apis_n);
+    services->quota = rg_quota_new(RG_QUOTA_MAX_BUCKETS);
+    services->answers = rg_answers_new(rg_str_c(config->node_cookie));
+    services->access_log = rg_access_log_new(&access_settings);
     if (config->routes == NULL)
         return;
     if (rg_kafka_is_on(&config->kafka) && rg_proxy_routes_need_tokens(config->routes))
@@ -60,10 +67,17 @@ void rg_services_done(struct rg_services *services)
     rg_services_stop(services, 0);
     rg_proxy_free(&services->proxy);
     rg_request_log_free(&services->log);
+    rg_access_log_free(&services->access_log);
+    rg_answers_free(&services->answers);
+    rg_quota_free(&services->quota);
+    rg_catalogue_free(&services->catalogue);
 }
 
 void rg_services_expose(const struct rg_services *services, struct rg_buf *out)
 {
     if (services->proxy != NULL)
         rg_proxy_expose(services->proxy, out);
+    rg_catalogue_expose(services->catalogue, out);
+    rg_quota_expose(services->quota, out);
+    rg_access_log_expose(services->access_log, out);
 }

@@ -8,12 +8,19 @@
  */
 #pragma once
 
+#include "proxy/access_log.h"
+#include "proxy/answers.h"
+#include "proxy/catalogue.h"
 #include "proxy/proxy.h"
 #include "rgate/config.h"
 
 struct rg_producer;
 
 struct rg_services {
+    struct rg_catalogue *catalogue; /* the API definitions in force */
+    struct rg_quota *quota;
+    struct rg_answers *answers;
+    struct rg_access_log *access_log;
     struct rg_proxy *proxy;       /* NULL: there are no routes */
     struct rg_request_log *log;   /* NULL: no route needs a token, or Kafka is off */
     struct rg_producer *producer; /* of the log */

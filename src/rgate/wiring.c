@@ -21,6 +21,7 @@
 #include <sched.h>
 #include <signal.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <unistd.h>
 
 #include "base/alloc.h"
@@ -29,8 +30,11 @@
 #include "kafka/consumer.h"
 #include "net/listener.h"
 #include "ops/admin.h"
+#include "ops/pages.h"
 #include "ops/session_blacklist.h"
+#include "proxy/apis.h"
 #include "proxy/forward.h"
+#include "proxy/responses.h"
 #include "push/api.h"
 #include "push/session_admin.h"
 #include "push/user_messages.h"
@@ -43,7 +47,7 @@
 #define CLIENT_ROUTES (RG_API_ROUTES + RG_DEMO_ROUTES + 2)
 #define INTERNAL_ROUTES                                                                            \
     (2 + RG_USER_MESSAGES_ROUTES + RG_SESSION_BLACKLIST_ROUTES + RG_SESSION_ADMIN_ROUTES +         \
-     RG_ADMIN_ROUTES)
+     RG_APIS_ROUTES + RG_RESPONSES_ROUTES + RG_PAGES_ROUTES + RG_ADMIN_ROUTES)
 #define HTTP_DRAIN_MS     3000 /* for answers under way, once the clients are gone */
 #define COMMIT_TIMEOUT_MS 3000
 #define RECORD_TIMEOUT_MS 1000 /* for records of requests */
@@ -84,6 +88,8 @@ struct rg_gateway {
     struct rg_route internal_routes[INTERNAL_ROUTES];
     struct rg_publish_endpoint internal_publish;
     struct rg_session_admin session_admin;
+    struct rg_apis apis;
+    struct rg_pages pages;
     struct rg_dispatcher *control_dispatcher;
     int internal_fd, internal_https_fd;
     struct rg_ports ports;
@@ -454,8 +460,19 @@ static void internal_routes(struct rg_gateway *gateway)
     n += RG_SESSION_BLACKLIST_ROUTES;
     rg_session_admin_routes(&gateway->session_admin, rows + n);
     n += RG_SESSION_ADMIN_ROUTES;
+    rg_apis_routes(&gateway->apis, rows + n);
+    n += RG_APIS_ROUTES;
+    rg_responses_routes(gateway->services.answers, max, rows + n);
+    n += RG_RESPONSES_ROUTES;
+    rg_pages_routes(&gateway->pages, rows + n);
+    n += RG_PAGES_ROUTES;
     rg_admin_routes(&gateway->health, &gateway->metrics, rows + n);
     rg_assert(n + RG_ADMIN_ROUTES == INTERNAL_ROUTES);
+}
+
+static const char *env(const char *name)
+{
+    return getenv(name);
 }
 
 static void build_control(struct rg_gateway *gateway, const struct rg_dev_options *dev)
@@ -467,6 +484,8 @@ static void build_control(struct rg_gateway *gateway, const struct rg_dev_option
         (struct rg_publish_endpoint){gateway->push, gateway->control_dispatcher, false, NULL};
     gateway->session_admin =
         (struct rg_session_admin){.push = gateway->push, .reactor = &gateway->control};
+    gateway->apis = (struct rg_apis){gateway->services.catalogue, "rig@127.0.0.1", env};
+    gateway->pages = rg_page_internal();
     gateway->health.ready = is_ready;
     gateway->health.ready_arg = gateway;
     gateway->metrics = (struct rg_metrics){gateway->config->metrics_enabled, expose, gateway};
@@ -542,6 +561,7 @@ static struct rg_http_settings build_http_settings(const struct rg_config *confi
     settings.body_min_rate = (uint64_t)config->http_body_min_rate;
     settings.is_h2_on = config->http2;
     settings.h2_max_streams = (uint32_t)config->http2_max_streams;
+    settings.has_proxy_protocol = config->proxy_protocol;
     return settings;
 }
 

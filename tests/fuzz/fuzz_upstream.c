@@ -70,8 +70,10 @@ static void on_body(void *arg, struct rg_str piece)
     maybe_pause(told);
 }
 
-static void on_end(void *arg)
+static void on_end(void *arg, const struct rg_http_field *trailers, size_t trailers_n)
 {
+    (void)trailers;
+    (void)trailers_n;
     struct told *told = arg;
 
     rg_assert(told->call != NULL && told->has_head);
@@ -88,7 +90,7 @@ static void on_failure(void *arg, enum rg_upstream_error error, const struct rg_
     rg_buf_addf(&told->text, "<failure %d>", error);
 }
 
-static const struct rg_upstream_events events = {on_head, on_body, on_end, on_failure};
+static const struct rg_upstream_events events = {on_head, on_body, on_end, on_failure, NULL, NULL};
 
 static void turn(void)
 {

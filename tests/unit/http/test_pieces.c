@@ -162,8 +162,10 @@ static void pass_body(void *arg, struct rg_str piece)
         rg_upstream_pause(writer.call);
 }
 
-static void pass_end(void *arg)
+static void pass_end(void *arg, const struct rg_http_field *trailers, size_t trailers_n)
 {
+    (void)trailers;
+    (void)trailers_n;
     (void)arg;
     writer.call = NULL;
     rg_exchange_finish_body(RG_STEAL(writer.exchange));
@@ -178,7 +180,8 @@ static void pass_failure(void *arg, enum rg_upstream_error error, const struct r
     rg_exchange_abort_body(RG_STEAL(writer.exchange));
 }
 
-static const struct rg_upstream_events call_events = {pass_head, pass_body, pass_end, pass_failure};
+static const struct rg_upstream_events call_events = {pass_head,    pass_body, pass_end,
+                                                      pass_failure, NULL,      NULL};
 
 static void pass(void *arg, struct rg_exchange *exchange)
 {

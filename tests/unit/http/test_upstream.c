@@ -84,8 +84,10 @@ static void on_body(void *arg, struct rg_str piece)
     act(t, AT_BODY);
 }
 
-static void on_end(void *arg)
+static void on_end(void *arg, const struct rg_http_field *trailers, size_t trailers_n)
 {
+    (void)trailers;
+    (void)trailers_n;
     struct told *t = arg;
 
     t->ends++;
@@ -104,7 +106,7 @@ static void on_failure(void *arg, enum rg_upstream_error error, const struct rg_
     t->call = NULL;
 }
 
-static const struct rg_upstream_events events = {on_head, on_body, on_end, on_failure};
+static const struct rg_upstream_events events = {on_head, on_body, on_end, on_failure, NULL, NULL};
 
 /* ---- the stage ---- */
 

@@ -1,4 +1,4 @@
-#include "ops/reply.h"
+#include "http/reply.h"
 
 #include "http/trace.h"
 

@@ -1,0 +1,63 @@
+/*
+ * outgoing.h - the fields of a request as the service gets them (api-gateway.md 7 and 8.3, RFC 9110
+ * 7.6, RFC 7239).
+ *
+ *   the client's, end to end only -> claims, added headers -> ours last: host, forwarded, trace
+ *
+ * Which of our own are written is the operator's choice (FORWARDED_HEADERS), "forwarded" alone
+ * being what the Reactive Interaction Gateway does. What the client says about where it comes from
+ * counts only if its address is one of TRUSTED_PROXIES: then it is continued; otherwise it is
+ * replaced where we write the same field, and passed through where we do not.
+ *
+ * Thread: any; no state but the arguments'.
+ */
+#pragma once
+
+#include "auth/claims.h"
+#include "http/request.h"
+#include "http/trace.h"
+#include "net/networks.h"
+#include "net/socket.h"
+#include "proxy/api.h"
+
+enum {
+    RG_WRITES_FORWARDED = 1, /* Forwarded: for=…;by=… (with a trusted list also host and proto) */
+    RG_WRITES_X_FORWARDED = 2, /* X-Forwarded-For, -Host, -Proto, -Port */
+    RG_WRITES_VIA = 4,         /* Via, also of answers */
+    RG_WRITES_REQUEST_ID = 8   /* X-Request-Id: the client's, or a new one */
+};
+
+struct rg_outgoing_settings {
+    unsigned writes;                   /* RG_WRITES_* */
+    const struct rg_networks *trusted; /* TRUSTED_PROXIES; NULL: nobody */
+    const char *by;                    /* for by=: "127.0.0.1", "[2001:db8::7]", "unknown" */
+    const char *via;                   /* pseudonym for Via: "rgate" */
+};
+
+/* What is known of the request besides what it says. */
+struct rg_outgoing_client {
+    const struct rg_request *req;
+    const char *peer; /* the other end's address, from rg_exchange_peer(); "": not known */
+    bool is_secure;
+    const struct rg_claims *claims; /* NULL: no token was needed */
+    struct rg_trace *trace;         /* of the request: the same trace id, another span id */
+};
+
+#define RG_OUTGOING_MAX (RG_MAX_FIELDS_PER_MESSAGE + 64)
+
+/*
+ * Writes the fields to ret and returns how many. They are slices of the request, of endpoint's API,
+ * of settings, and of scratch, which is empty and is to be ended with rg_buf_done(). keeps_upgrade:
+ * connection and upgrade are kept for a switch of protocols.
+ */
+size_t rg_outgoing_fields(const struct rg_outgoing_settings *settings,
+                          const struct rg_endpoint *endpoint,
+                          const struct rg_outgoing_client *client, bool keeps_upgrade,
+                          struct rg_buf *scratch, struct rg_http_field ret[RG_OUTGOING_MAX]);
+
+/*
+ * The address that the request comes from, for logs and quotas: the peer's or, where that is
+ * trusted, the last one in Forwarded (else X-Forwarded-For) that is not trusted.
+ */
+void rg_client_address(const struct rg_outgoing_settings *settings, const struct rg_request *req,
+                       const char *peer, char out[RG_PEER_SIZE]);

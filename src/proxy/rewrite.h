@@ -1,0 +1,25 @@
+/*
+ * rewrite.h - path_replacement: the path that the service sees (api-gateway.md 4.5).
+ *
+ * Thread: any; immutable after reading.
+ */
+#pragma once
+
+#include "base/buf.h"
+#include "proxy/pattern.h"
+
+struct rg_rewrite;
+
+/* Any text is a replacement (not empty). */
+struct rg_rewrite *rg_rewrite_new(struct rg_str replacement);
+void rg_rewrite_free(struct rg_rewrite **rewritep);
+
+#define RG_REWRITE_MAX_BYTES 65536
+
+/*
+ * Appends the path and query for captures to out: a slash is put in front where there is none, what
+ * follows # is dropped, the client's query (p == NULL: none) follows that of the replacement.
+ * RG_EFULL if it would be longer than RG_REWRITE_MAX_BYTES.
+ */
+int rg_rewrite_expand(const struct rg_rewrite *rewrite, const struct rg_captures *captures,
+                      struct rg_str query, struct rg_buf *out);
