@@ -77,6 +77,12 @@ void rg_trace_begin(const struct rg_request *req, struct rg_trace *trace)
         memcpy(trace->tracestate, state.p, state.n);
 }
 
+void rg_trace_child(const struct rg_trace *trace, char out[RG_TRACEPARENT_LEN + 1])
+{
+    memcpy(out, trace->traceparent, RG_TRACEPARENT_LEN + 1);
+    rg_random_hex(out + SPAN_ID_AT, 8);
+}
+
 void rg_trace_add(const struct rg_trace *trace, struct rg_response *response)
 {
     rg_response_add(response, RG_STR("x-request-id"),

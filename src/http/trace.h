@@ -25,5 +25,11 @@ struct rg_trace {
  */
 void rg_trace_begin(const struct rg_request *req, struct rg_trace *trace);
 
+/*
+ * Writes the traceparent for a request that is made on behalf of this one: the same trace id and
+ * flags, a span id of its own, and a NUL.
+ */
+void rg_trace_child(const struct rg_trace *trace, char out[RG_TRACEPARENT_LEN + 1]);
+
 /* Adds x-request-id, traceparent and tracestate; trace is borrowed until the response is sent. */
 void rg_trace_add(const struct rg_trace *trace, struct rg_response *response);
