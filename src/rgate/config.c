@@ -371,6 +371,31 @@ static void load_forwarded(struct rg_config *config, struct rg_problems *problem
 
 /* legacy-channels.md 11.7: records of users' requests are messages to them, as they were in 2017.
  */
+/* ---- records of requests ---- */
+
+bool rg_config_logs_requests_to(const struct rg_config *config, const char *logger)
+{
+    for (size_t i = 0; i < config->request_log.n; i++) {
+        if (rg_str_eq_nocase(rg_str_c(config->request_log.items[i]), rg_str_c(logger)))
+            return true;
+    }
+    return false;
+}
+
+static void check_request_log(const struct rg_config *config, struct rg_problems *problems)
+{
+    static const char variable[] = "REQUEST_LOG";
+
+    for (size_t i = 0; i < config->request_log.n; i++) {
+        struct rg_str item = rg_str_c(config->request_log.items[i]);
+        if (!rg_str_eq_nocase(item, RG_STR("console")) && !rg_str_eq_nocase(item, RG_STR("kafka")))
+            rg_problem_add(problems, variable, config->request_log.items[i],
+                           "only console and kafka are known");
+    }
+    if (rg_config_logs_requests_to(config, "kafka") && !rg_kafka_is_on(&config->kafka))
+        rg_problem_add(problems, variable, "kafka", "needs KAFKA_BROKERS");
+}
+
 static void complete_log_topic(struct rg_config *config)
 {
     const char *topic = config->routes != NULL ? "message" : "rig-request-log";
@@ -413,6 +438,9 @@ struct rg_config *rg_config_load(rg_getenv_fn *env, struct rg_problems *problems
     load_apis(config, env, problems);
     load_trusted(config, problems);
     load_forwarded(config, problems);
+    check_request_log(config, problems);
+    rg_kafka_check_topics(&config->proxy_kafka_response_topics, "PROXY_KAFKA_RESPONSE_TOPICS",
+                          problems);
     complete_log_topic(config);
     return problems->n == 0 ? RG_STEAL(config) : NULL;
 }
