@@ -297,11 +297,11 @@ static int take_element(struct cursor *at, struct rg_forwarded *forwarded)
 
 int rg_forwarded_read(struct rg_forwarded *forwarded, struct rg_str value)
 {
-    struct cursor at = {value.p, value.p + value.n};
     int err = begin_line(forwarded, value);
 
     if (err < 0 || value.n == 0)
         return err;
+    struct cursor at = {value.p, value.p + value.n};
     do {
         err = take_element(&at, forwarded);
     } while (err == 0 && take_char(&at, ','));
