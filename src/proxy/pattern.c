@@ -18,9 +18,9 @@
 #include "base/buf.h"
 #include "base/utf8.h"
 
-/* Of one attempt. Patterns that people write need a few hundred steps; this many take less than
- * some milliseconds. */
-#define MAX_STEPS       100000
+/* Of one attempt. Patterns that people write need a few hundred steps; this many take about
+ * a millisecond. */
+#define MAX_STEPS       50000
 #define MAX_DEPTH       10000
 #define MAX_HEAP_KIB    4096
 #define JIT_STACK_BYTES 32768
