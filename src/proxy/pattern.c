@@ -164,17 +164,12 @@ static enum token next_token(struct rg_str *rest, char *ret)
     return TOKEN_CHAR;
 }
 
-/* Without one ^ in front and one $ behind that no backslash takes its meaning from. */
+/* Without one ^ in front and one $ behind. A backslash before that $ is left alone, and what ends
+ * with a backslash is not plain. */
 static struct rg_str without_anchors(struct rg_str text)
 {
-    size_t backslashes = 0;
-
     skip(&text, RG_STR("^"));
-    if (text.n == 0 || text.p[text.n - 1] != '$')
-        return text;
-    while (backslashes + 1 < text.n && text.p[text.n - 2 - backslashes] == '\\')
-        backslashes++;
-    if (backslashes % 2 == 0)
+    if (rg_str_ends_with(text, RG_STR("$")))
         text.n--;
     return text;
 }
