@@ -19,8 +19,8 @@ COPY packaging/runtime-packages /tmp/
 RUN apt-get -q update \
     && sed 's/#.*//' /tmp/runtime-packages | xargs apt-get -q install -y --no-install-recommends \
     && rm -rf /var/lib/apt/lists/* /tmp/runtime-packages \
-    && groupadd --system --gid 10001 rgate \
-    && useradd --system --uid 10001 --gid 10001 --no-create-home --home-dir /nonexistent --shell /usr/sbin/nologin rgate
+    && groupadd --gid 10001 rgate \
+    && useradd --uid 10001 --gid 10001 --no-create-home --home-dir /nonexistent --shell /usr/sbin/nologin rgate
 COPY --from=build /src/build/image/root/ /
 
 # The routes are those of examples/tasks: mount your own file there, or point the variable to it.
