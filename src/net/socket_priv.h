@@ -1,5 +1,5 @@
 /*
- * socket_priv.h - the socket under a stream, for what builds on it (tls.c).
+ * socket_priv.h - the socket under a stream, for what builds on it (tls.c), and addresses.
  *
  * Thread: the reactor.
  */
@@ -35,3 +35,9 @@ void rg_socket_close(struct rg_socket *socket, uv_close_cb on_closed);
 
 /* The result of read(2) or write(2) as those of a stream. */
 long rg_socket_result(ssize_t n);
+
+/*
+ * Writes an address (struct in_addr or in6_addr, by family) as text: IPv4 in IPv6 form as IPv4.
+ * Thread: any.
+ */
+void rg_socket_address_text(int family, const void *address, char out[RG_PEER_SIZE]);
