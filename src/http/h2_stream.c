@@ -497,8 +497,11 @@ static bool write_piece(struct rg_exchange *exchange, struct rg_str piece)
     return kept(request) < ENOUGH_KEPT;
 }
 
-static void finish_pieces(struct rg_exchange *exchange)
+static void finish_pieces(struct rg_exchange *exchange, const struct rg_http_field *trailers,
+                          size_t trailers_n)
 {
+    (void)trailers;
+    (void)trailers_n;
     struct rg_h2_request *request = of_exchange(exchange);
     struct rg_h2_stream *s = request->stream;
 
@@ -523,7 +526,7 @@ static void abort_pieces(struct rg_exchange *exchange)
 }
 
 static const struct rg_exchange_ops exchange_ops = {
-    respond, take, begin_pieces, write_piece, finish_pieces, abort_pieces,
+    respond, take, begin_pieces, write_piece, finish_pieces, abort_pieces, NULL, NULL,
 };
 
 /* ---- requests ---- */
@@ -592,7 +595,7 @@ static int begin_request(struct rg_h2_request *request, struct rg_why *why)
     if (err < 0)
         return err;
     exchange->method = req->method;
-    exchange->started_ms = server->reactor->now_ms;
+    rg_exchange_note_start(exchange);
     request->stream->is_tunnel = req->protocol.p != NULL;
     if (!rg_router_find(server->routes, server->routes_n, req->method, req->path, &exchange->match))
         return rg_why_set(why, -404, "", "there is nothing here");

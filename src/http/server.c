@@ -124,7 +124,7 @@ void rg_http_server_accept(void *arg, int fd)
     struct rg_http_server *server = arg;
     struct rg_stream *stream = rg_socket_open(server->reactor, fd, &no_events, server);
 
-    begin(server, stream, (struct rg_http_transport){fd, false});
+    begin(server, stream, (struct rg_http_transport){.fd = fd});
 }
 
 void rg_http_server_set_tls(struct rg_http_server *server, struct rg_tls *tls)
@@ -137,7 +137,7 @@ void rg_http_server_accept_tls(void *arg, int fd)
     struct rg_http_server *server = arg;
     struct rg_stream *stream = rg_tls_open(server->tls, server->reactor, fd, &no_events, server);
 
-    begin(server, stream, (struct rg_http_transport){fd, true});
+    begin(server, stream, (struct rg_http_transport){.fd = fd, .is_secure = true});
 }
 
 /* The next connection of a walk. Whoever is told that one is gone may end others. */
@@ -176,10 +176,18 @@ void rg_http_server_count_status(struct rg_http_server *server, int status)
     rg_count(server->counters, (size_t)rows[status / 100 % 6], 1);
 }
 
+void rg_http_server_count_refusal(struct rg_http_server *server, int status,
+                                  const struct rg_why *why)
+{
+    rg_count(server->counters, status == 408 ? RG_HTTP_TIMEOUTS : RG_HTTP_MALFORMED, 1);
+    rg_log_info("request refused", RG_FI("status", status), RG_FS("reason", why->text),
+                RG_FS("where", why->place));
+}
+
 void rg_http_server_refusal(struct rg_http_server *server, int status, const struct rg_why *why,
                             struct rg_buf *body)
 {
-    rg_count(server->counters, status == 408 ? RG_HTTP_TIMEOUTS : RG_HTTP_MALFORMED, 1);
+    rg_http_server_count_refusal(server, status, why);
     rg_buf_add_c(body, "{\"message\":");
     rg_json_add_string(body, rg_str_c(why->text));
     if (why->place[0] != '\0') {
@@ -187,8 +195,6 @@ void rg_http_server_refusal(struct rg_http_server *server, int status, const str
         rg_json_add_string(body, rg_str_c(why->place));
     }
     rg_buf_add_char(body, '}');
-    rg_log_info("request refused", RG_FI("status", status), RG_FS("reason", why->text),
-                RG_FS("where", why->place));
 }
 
 size_t rg_http_server_connections(const struct rg_http_server *server)

@@ -477,3 +477,55 @@ int rg_answer_status(struct rg_str text, int *ret)
     *ret = (int)status;
     return 0;
 }
+
+/* ---- records ---- */
+
+static const struct rg_http_field *find(const struct rg_http_field *fields, size_t n,
+                                        struct rg_str name)
+{
+    for (size_t i = 0; i < n; i++) {
+        if (rg_str_eq_nocase(fields[i].name, name))
+            return &fields[i];
+    }
+    return NULL;
+}
+
+static int missing(struct rg_why *why, const char *name)
+{
+    return rg_why_set(why, RG_EINVAL, "", "header %s is missing", name);
+}
+
+/* Says what is wrong with err; what is in an id is nothing for a log. */
+static int explain(struct rg_why *why, int err)
+{
+    switch (err) {
+    case RG_ESYNTAX:
+        return rg_why_set(why, err, "", "the correlation id is not base64");
+    case RG_EINVAL:
+        return rg_why_set(why, err, "", "the correlation id is not one of this gateway");
+    case RG_EFULL:
+        return rg_why_set(why, err, "", "the headers are too many or too long");
+    default:
+        return err;
+    }
+}
+
+int rg_answers_deliver_record(struct rg_answers *answers, const struct rg_http_field *fields,
+                              size_t n, struct rg_str body, struct rg_why *why)
+{
+    const struct rg_http_field *id = find(fields, n, RG_STR("rig-correlation"));
+    const struct rg_http_field *code = find(fields, n, RG_STR("rig-response-code"));
+    struct rg_http_field kept[RG_MAX_FIELDS_PER_MESSAGE];
+    struct rg_answer answer = {.fields = kept, .body = body};
+
+    if (id == NULL)
+        return missing(why, "rig-correlation");
+    if (code == NULL)
+        return missing(why, "rig-response-code");
+    if (rg_answer_status(code->value, &answer.status) < 0)
+        return rg_why_set(why, RG_EINVAL, "", "rig-response-code is not a number from 200 to 599");
+    if (n > RG_COUNT_OF(kept))
+        return explain(why, RG_EFULL);
+    answer.fields_n = rg_answer_fields(fields, n, true, kept);
+    return explain(why, rg_answers_deliver(answers, id->value, &answer));
+}

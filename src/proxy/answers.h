@@ -66,6 +66,14 @@ int rg_answers_deliver(struct rg_answers *answers, struct rg_str id,
                        const struct rg_answer *answer);
 
 /*
+ * The same for an answer as it comes from Kafka: id and status are among its fields
+ * (rig-correlation and rig-response-code, in any case), and those that may are passed on. A
+ * negative code with why where it cannot be used; RG_EAGAIN as above. Thread: any.
+ */
+int rg_answers_deliver_record(struct rg_answers *answers, const struct rg_http_field *fields,
+                              size_t n, struct rg_str body, struct rg_why *why);
+
+/*
  * Whether id is one of ours, whoever may wait for it: 0, RG_ESYNTAX or RG_EINVAL as above. Thread:
  * any.
  */

@@ -11,7 +11,7 @@
 #include "event/projection.h"
 #include "http/client.h"
 #include "net/networks.h"
-#include "proxy/api.h"
+#include "proxy/definition.h"
 #include "proxy/route_list.h"
 #include "rgate/cmd.h"
 #include "rgate/config_priv.h"
@@ -292,9 +292,28 @@ static void load_tokens(struct rg_config *config, struct rg_problems *problems)
                      "visitors' cookies\n");
 }
 
-/* ---- routes ---- */
+/* ---- APIs ---- */
 
-static void load_routes(struct rg_config *config, rg_getenv_fn *env, struct rg_problems *problems)
+static bool needs_key(const struct rg_api *api)
+{
+    for (size_t i = 0; i < api->endpoints_n; i++) {
+        if (api->dialect == RG_DIALECT_2017 && api->endpoints[i].is_secured)
+            return true;
+    }
+    return false;
+}
+
+/* What the forwarder of 2017 reads; what is wrong or never used has been told. */
+static void load_routes(struct rg_config *config, struct rg_str json, rg_getenv_fn *env,
+                        struct rg_problems *problems)
+{
+    struct rg_buf warnings = {0};
+
+    config->routes = rg_route_list_read(json, env, problems, &warnings);
+    rg_buf_done(&warnings);
+}
+
+static void load_apis(struct rg_config *config, rg_getenv_fn *env, struct rg_problems *problems)
 {
     RG_CLEANUP(rg_buf_done) struct rg_buf json = {0};
     const char *value = config->proxy_config_file;
@@ -303,17 +322,17 @@ static void load_routes(struct rg_config *config, rg_getenv_fn *env, struct rg_p
     if (value == NULL)
         return;
     if (rg_config_path_or_json(value, &json, &why) < 0) {
-        rg_problem_add(problems, RG_ROUTE_LIST_VARIABLE, value, "%s", why.text);
+        rg_problem_add(problems, RG_DEFINITIONS_VARIABLE, value, "%s", why.text);
         return;
     }
-    config->routes = rg_route_list_read(rg_buf_str(&json), env, problems, &config->warnings);
-    if (config->routes == NULL)
+    if (rg_definitions_read(rg_buf_str(&json), env, problems, &config->warnings, &config->apis,
+                            &config->apis_n) < 0 ||
+        config->apis_n == 0)
         return;
-    if (rg_proxy_routes_count(config->routes) == 0)
-        rg_proxy_routes_free(&config->routes);
-    else if (rg_proxy_routes_need_tokens(config->routes) && config->jwt_secret_key == NULL &&
-             config->jwt_jwks == NULL)
-        rg_problem_add(problems, RG_ROUTE_LIST_VARIABLE, NULL,
+    if (config->apis[0]->dialect == RG_DIALECT_2017)
+        load_routes(config, rg_buf_str(&json), env, problems);
+    if (needs_key(config->apis[0]) && config->jwt_secret_key == NULL && config->jwt_jwks == NULL)
+        rg_problem_add(problems, RG_DEFINITIONS_VARIABLE, NULL,
                        "routes with auth need a key to check tokens with: set JWT_SECRET_KEY or "
                        "JWT_JWKS");
 }
@@ -352,6 +371,31 @@ static void load_forwarded(struct rg_config *config, struct rg_problems *problem
 
 /* legacy-channels.md 11.7: records of users' requests are messages to them, as they were in 2017.
  */
+/* ---- records of requests ---- */
+
+bool rg_config_logs_requests_to(const struct rg_config *config, const char *logger)
+{
+    for (size_t i = 0; i < config->request_log.n; i++) {
+        if (rg_str_eq_nocase(rg_str_c(config->request_log.items[i]), rg_str_c(logger)))
+            return true;
+    }
+    return false;
+}
+
+static void check_request_log(const struct rg_config *config, struct rg_problems *problems)
+{
+    static const char variable[] = "REQUEST_LOG";
+
+    for (size_t i = 0; i < config->request_log.n; i++) {
+        struct rg_str item = rg_str_c(config->request_log.items[i]);
+        if (!rg_str_eq_nocase(item, RG_STR("console")) && !rg_str_eq_nocase(item, RG_STR("kafka")))
+            rg_problem_add(problems, variable, config->request_log.items[i],
+                           "only console and kafka are known");
+    }
+    if (rg_config_logs_requests_to(config, "kafka") && !rg_kafka_is_on(&config->kafka))
+        rg_problem_add(problems, variable, "kafka", "needs KAFKA_BROKERS");
+}
+
 static void complete_log_topic(struct rg_config *config)
 {
     const char *topic = config->routes != NULL ? "message" : "rig-request-log";
@@ -391,9 +435,12 @@ struct rg_config *rg_config_load(rg_getenv_fn *env, struct rg_problems *problems
 
     rg_options_parse(rg_kafka_options, rg_kafka_options_n, env, &config->kafka, problems);
     rg_kafka_settings_check(&config->kafka, problems);
-    load_routes(config, env, problems);
+    load_apis(config, env, problems);
     load_trusted(config, problems);
     load_forwarded(config, problems);
+    check_request_log(config, problems);
+    rg_kafka_check_topics(&config->proxy_kafka_response_topics, "PROXY_KAFKA_RESPONSE_TOPICS",
+                          problems);
     complete_log_topic(config);
     return problems->n == 0 ? RG_STEAL(config) : NULL;
 }

@@ -158,6 +158,9 @@ bool rg_config_find_file(const char *value, char *path);
  */
 int rg_config_path_or_json(const char *value, struct rg_buf *out, struct rg_why *why);
 
+/* Whether REQUEST_LOG has this logger: "console", "kafka". */
+bool rg_config_logs_requests_to(const struct rg_config *config, const char *logger);
+
 /* What the variables say about tokens; blacklist and http are the caller's to add. Borrows from
  * config. */
 struct rg_verifier_settings rg_config_verifier(const struct rg_config *config);

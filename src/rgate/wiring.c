@@ -51,6 +51,7 @@
 #define HTTP_DRAIN_MS     3000 /* for answers under way, once the clients are gone */
 #define COMMIT_TIMEOUT_MS 3000
 #define RECORD_TIMEOUT_MS 1000 /* for records of requests */
+#define ANSWERS_CHECK_MS  1000
 #define ROOM_FOR_COMMANDS ((size_t)1024 * 1024)
 
 /* One reactor with what lives on it. */
@@ -98,6 +99,8 @@ struct rg_gateway {
 
     struct rg_consumer *consumer; /* NULL: Kafka is off */
     struct rg_dispatcher *ingest_dispatcher;
+    struct rg_timer answers_check; /* until answers are read from Kafka */
+    bool awaits_answers;           /* they were wanted at the start: part of being ready */
 
     uv_signal_t sigterm, sigint, sighup;
     struct rg_timer deadline;
@@ -138,6 +141,26 @@ static void start_consumer(struct rg_gateway *gateway)
             rg_consumer_start(&gateway->config->kafka, &sink, &gateway->push->tally);
 }
 
+/* Definitions come and go while we run; the first that waits for answers has them read. */
+static void on_answers_check(struct rg_timer *timer)
+{
+    struct rg_gateway *gateway = RG_CONTAINER_OF(timer, struct rg_gateway, answers_check);
+
+    rg_reactor_assert(&gateway->control);
+    if (!rg_services_read_answers(&gateway->services, &gateway->push->tally))
+        rg_reactor_set_timer(&gateway->control, timer, ANSWERS_CHECK_MS);
+}
+
+static void start_answers(struct rg_gateway *gateway)
+{
+    gateway->answers_check.fn = on_answers_check;
+    rg_rcu_thread_start(); /* the loop, which does so itself, does not run yet */
+    if (!rg_services_read_answers(&gateway->services, &gateway->push->tally))
+        rg_reactor_set_timer(&gateway->control, &gateway->answers_check, ANSWERS_CHECK_MS);
+    rg_rcu_thread_stop();
+    gateway->awaits_answers = gateway->services.answer_consumer != NULL;
+}
+
 /* ---- what operators ask ---- */
 
 static void expose(void *arg, struct rg_buf *out)
@@ -162,6 +185,16 @@ static void expose(void *arg, struct rg_buf *out)
         rg_consumer_expose(gateway->consumer, out);
 }
 
+/* Requests that wait for answers from Kafka would wait in vain. */
+static bool is_ready_for_answers(const struct rg_gateway *gateway)
+{
+    struct rg_consumer_status status = {.has_joined = true};
+
+    if (gateway->awaits_answers && gateway->services.answer_consumer != NULL)
+        rg_consumer_get_status(gateway->services.answer_consumer, &status);
+    return status.has_joined;
+}
+
 static bool is_ready(void *arg, struct rg_buf *members)
 {
     struct rg_gateway *gateway = arg;
@@ -172,7 +205,7 @@ static bool is_ready(void *arg, struct rg_buf *members)
         return true;
     }
     rg_consumer_get_status(gateway->consumer, &status);
-    bool is_kafka_ready = status.is_connected && status.has_joined;
+    bool is_kafka_ready = status.is_connected && status.has_joined && is_ready_for_answers(gateway);
     rg_buf_addf(members, "\"kafka\":{\"ready\":%s,\"partitions\":%u,\"paused\":%s,\"reason\":",
                 is_kafka_ready ? "true" : "false", status.partitions,
                 status.is_paused ? "true" : "false");
@@ -227,6 +260,9 @@ static void on_asked_all(void *arg)
 {
     struct rg_gateway *gateway = arg;
 
+    /* Before the reactors: what comes in is posted to them. */
+    rg_reactor_cancel_timer(&gateway->control, &gateway->answers_check);
+    rg_services_stop_answers(&gateway->services, time_left(gateway, COMMIT_TIMEOUT_MS));
     /* Only now: until all are empty, they may still owe each other answers. */
     for (unsigned i = 0; i < gateway->shards_n; i++)
         rg_reactor_post(&gateway->shards[i].reactor, &gateway->shards[i].stop, stop_shard, 0);
@@ -735,6 +771,7 @@ int rg_gateway_run(struct rg_gateway *gateway)
     for (unsigned i = 0; i < gateway->shards_n; i++)
         rg_assert(rg_reactor_start(&gateway->shards[i].reactor) == 0);
     start_consumer(gateway);
+    start_answers(gateway);
     rg_https_log(gateway->config->tls);
     rg_log_info("started", RG_FU("reactors", gateway->shards_n),
                 RG_FU("client_port", gateway->ports.client),

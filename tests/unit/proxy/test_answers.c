@@ -493,6 +493,85 @@ static void answers_from_many_threads_reach_each_one_once(void **state)
     }
 }
 
+/* ---- records ---- */
+
+/* An answer as a record with these headers; w's id stands for @. */
+static int deliver_record(const struct waiting *w, const struct rg_http_field *headers, size_t n,
+                          struct rg_why *why)
+{
+    struct rg_http_field fields[RG_MAX_FIELDS_PER_MESSAGE + 1];
+
+    for (size_t i = 0; i < n; i++) {
+        fields[i] = headers[i];
+        if (rg_str_eq(fields[i].value, RG_STR("@")))
+            fields[i].value = rg_buf_str(&w->id);
+    }
+    return rg_answers_deliver_record(answers, fields, n, RG_STR("tea"), why);
+}
+
+static void a_record_is_an_answer(void **state)
+{
+    const struct rg_http_field headers[] = {{RG_STR("RIG-Correlation"), RG_STR("@")},
+                                            {RG_STR("Rig-Response-Code"), RG_STR("418")},
+                                            {RG_STR("content-type"), RG_STR("text/plain")},
+                                            {RG_STR("x-a"), rg_str_n(NULL, 0)},
+                                            {RG_STR("server"), RG_STR("teapot")},
+                                            {RG_STR("Content-Length"), RG_STR("99")}};
+    struct waiting w = begin();
+    struct rg_why why = {0};
+
+    (void)state;
+    wait_begin(&w);
+    rg_wait_open(w.wait, 5000);
+    assert_int_equal(deliver_record(&w, headers, RG_COUNT_OF(headers), &why), 0);
+    peer_turn(&reactor);
+    assert_int_equal(w.answered, 1);
+    assert_int_equal(w.status, 418);
+    assert_body(&w, "tea");
+    assert_true(
+        rg_str_eq(rg_buf_str(&w.fields), RG_STR("content-type=text/plain;x-a=;server=teapot;")));
+    done(&w);
+}
+
+static void what_is_wrong_with_a_record_is_said(void **state)
+{
+    const struct rg_http_field id = {RG_STR("rig-correlation"), RG_STR("@")};
+    const struct rg_http_field code = {RG_STR("rig-response-code"), RG_STR("200")};
+    struct rg_http_field two[2] = {id, code};
+    struct rg_http_field many[RG_MAX_FIELDS_PER_MESSAGE + 1];
+    struct waiting w = begin();
+    struct rg_why why = {0};
+
+    (void)state;
+    wait_begin(&w);
+    rg_wait_open(w.wait, 5000);
+    assert_int_equal(deliver_record(&w, NULL, 0, &why), RG_EINVAL);
+    assert_string_equal(why.text, "header rig-correlation is missing");
+    assert_int_equal(deliver_record(&w, &code, 1, &why), RG_EINVAL);
+    assert_string_equal(why.text, "header rig-correlation is missing");
+    assert_int_equal(deliver_record(&w, &id, 1, &why), RG_EINVAL);
+    assert_string_equal(why.text, "header rig-response-code is missing");
+    two[1].value = RG_STR("abc201");
+    assert_int_equal(deliver_record(&w, two, 2, &why), RG_EINVAL);
+    assert_string_equal(why.text, "rig-response-code is not a number from 200 to 599");
+    two[1].value = RG_STR("200");
+    two[0].value = RG_STR("!!!");
+    assert_int_equal(deliver_record(&w, two, 2, &why), RG_ESYNTAX);
+    assert_string_equal(why.text, "the correlation id is not base64");
+    two[0].value = RG_STR("AAAA");
+    assert_int_equal(deliver_record(&w, two, 2, &why), RG_EINVAL);
+    assert_string_equal(why.text, "the correlation id is not one of this gateway");
+    for (size_t i = 0; i < RG_COUNT_OF(many); i++)
+        many[i] = (struct rg_http_field){RG_STR("x-a"), RG_STR("b")};
+    many[0] = id;
+    many[1] = code;
+    assert_int_equal(deliver_record(&w, many, RG_COUNT_OF(many), &why), RG_EFULL);
+    assert_string_equal(why.text, "the headers are too many or too long");
+    peer_turn(&reactor);
+    assert_int_equal(w.answered, 0);
+    done(&w);
+}
+
 /* ---- fields and status ---- */
 
 /* The names of what may pass, each with a comma behind. */
@@ -628,6 +707,8 @@ int main(void)
         TEST(answers_under_way_have_a_limit),
         TEST(an_answer_has_a_limit_of_fields),
         TEST(answers_from_many_threads_reach_each_one_once),
+        TEST(a_record_is_an_answer),
+        TEST(what_is_wrong_with_a_record_is_said),
         cmocka_unit_test(fields_about_the_connection_never_pass),
         cmocka_unit_test(of_a_caller_only_what_speaks_of_the_answer_passes),
         cmocka_unit_test(what_is_no_field_of_http_never_passes),
