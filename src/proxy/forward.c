@@ -28,7 +28,7 @@ struct rg_forwarder *rg_forwarder_new(struct rg_proxy *proxy, struct rg_reactor 
     forwarder->reactor = reactor;
     forwarder->upstreams = rg_upstreams_new(reactor, &settings);
     forwarder->room = rg_answer_room_new(proxy->settings.answers, reactor);
-    forwarder->tally = rg_tally_new(proxy->requests);
+    forwarder->outcomes = rg_outcomes_new(proxy->requests);
     forwarder->tunnels = rg_tunnels_new(reactor, &proxy->tunnels, &proxy->tunnels_opened);
     return forwarder;
 }
@@ -67,7 +67,7 @@ void rg_forwarder_free(struct rg_forwarder **forwarderp)
         rg_passage_free(&passage);
     }
     rg_tunnels_free(&forwarder->tunnels);
-    rg_tally_free(&forwarder->tally);
+    rg_outcomes_free(&forwarder->outcomes);
     rg_answer_room_free(&forwarder->room);
     rg_upstreams_free(&forwarder->upstreams);
     rg_buf_done(&forwarder->scratch);
@@ -218,11 +218,18 @@ static void serve_target(const struct walk *walk)
 static void record(const struct walk *walk)
 {
     const struct rg_passage *passage = walk->passage;
-    struct rg_request_log *log = passage->forwarder->proxy->settings.log;
+    const struct rg_proxy_settings *settings = &passage->forwarder->proxy->settings;
+    char address[RG_PEER_SIZE];
 
-    if (log != NULL)
-        rg_request_log_call(log, passage->s.endpoint, passage->s.claims, &passage->trace,
-                            rg_passage_path(passage), passage->peer);
+    if (settings->log == NULL)
+        return;
+    rg_client_address(&settings->outgoing, walk->req, passage->peer, address);
+    if (rg_passage_dialect(passage) == RG_DIALECT_APIS)
+        rg_request_log_call(settings->log, passage->s.endpoint, walk->path, address,
+                            &passage->trace);
+    else if (passage->s.claims != NULL)
+        rg_request_log_record(settings->log, passage->s.endpoint, passage->s.claims, walk->path,
+                              address);
 }
 
 /* ---- rates ---- */
@@ -360,6 +367,17 @@ static void warn_of_ambiguity(struct rg_forwarder *forwarder, const struct rg_en
                     RG_FU("others", untold));
 }
 
+static void warn_of_cost(struct rg_forwarder *forwarder, const struct rg_endpoint *endpoint,
+                         struct rg_str path)
+{
+    uint64_t untold;
+
+    if (rg_throttle_pass(&forwarder->proxy->costs, rg_clock_mono_ms(), &untold))
+        rg_log_warn("path not matched: the pattern costs too much",
+                    RG_FS("api", endpoint->api->id), RG_FS("endpoint", endpoint->id),
+                    RG_FSTR("path", path), RG_FU("others", untold));
+}
+
 /* To look for others costs, so that not every request is looked at (4.1). */
 static bool find_in(struct walk *walk, const struct rg_table *table, struct rg_str method,
                     struct rg_found *found)
@@ -368,8 +386,11 @@ static bool find_in(struct walk *walk, const struct rg_table *table, struct rg_s
     bool has_others = false;
     bool is_due = forwarder->reactor->now_ms >= forwarder->ambiguity_check_ms;
 
-    if (!rg_table_find(table, method, walk->path, found, is_due ? &has_others : NULL))
+    if (!rg_table_find(table, method, walk->path, found, is_due ? &has_others : NULL)) {
+        if (found->costly != NULL)
+            warn_of_cost(forwarder, found->costly, walk->path);
         return false;
+    }
     if (is_due)
         forwarder->ambiguity_check_ms = forwarder->reactor->now_ms + AMBIGUITY_CHECK_MS;
     if (has_others)
@@ -382,11 +403,15 @@ static bool find_any(struct walk *walk, const struct rg_table *table, struct rg_
 {
     bool is_head = rg_str_eq(walk->method, RG_STR("HEAD"));
 
-    if (find_in(walk, table, walk->method, found) &&
-        !(is_head && found->endpoint->api->dialect == RG_DIALECT_2017))
-        return true;
-    walk->passage->s.is_head = is_head;
-    return is_head && find_in(walk, table, RG_STR("GET"), found);
+    walk->passage->s.is_head = false;
+    if (find_in(walk, table, walk->method, found)) {
+        if (!is_head || found->endpoint->api->dialect != RG_DIALECT_2017)
+            return true;
+    } else if (!is_head || found->costly != NULL) {
+        return false;
+    }
+    walk->passage->s.is_head = true;
+    return find_in(walk, table, RG_STR("GET"), found);
 }
 
 /* True if there is an endpoint, to which the passage has a reference then. */

@@ -49,6 +49,9 @@ struct rg_passage *rg_passage_begin(struct rg_forwarder *forwarder, struct rg_ex
     rg_buf_add_str(&passage->text, req->path);
     rg_trace_begin(req, &passage->trace);
     rg_exchange_peer(exchange, passage->peer);
+    if (passage->s.is_logged)
+        rg_client_address(&forwarder->proxy->settings.outgoing, req, passage->peer,
+                          passage->client);
     passage->accept[0] = '\0';
     return passage;
 }
@@ -101,7 +104,7 @@ void rg_passage_count(struct rg_passage *passage, enum rg_outcome outcome)
 {
     static const char none[] = "N/A";
     const struct rg_endpoint *endpoint = passage->s.endpoint;
-    const struct rg_tally_labels labels = {
+    const struct rg_outcome_labels labels = {
         .method = endpoint != NULL ? rg_str_c(endpoint->method) : countable(passage),
         .path = path_label(passage),
         .target = endpoint != NULL ? rg_target_names[endpoint->target] : none,
@@ -109,7 +112,7 @@ void rg_passage_count(struct rg_passage *passage, enum rg_outcome outcome)
             endpoint != NULL ? rg_response_from_names[endpoint->response_from] : none,
     };
 
-    rg_tally_add(passage->forwarder->tally, &labels, outcome);
+    rg_outcomes_count(passage->forwarder->outcomes, &labels, outcome);
 }
 
 static void write_record(struct rg_passage *passage, const char *outcome)
@@ -117,7 +120,7 @@ static void write_record(struct rg_passage *passage, const char *outcome)
     const struct rg_passage_state *s = &passage->s;
     const struct rg_trace *trace = &passage->trace;
     const struct rg_access_record record = {
-        .peer = passage->peer,
+        .peer = passage->client,
         .method = rg_str_n(passage->text.p, s->method_n),
         .path = rg_passage_path(passage),
         .version = s->version,

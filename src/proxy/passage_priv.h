@@ -20,7 +20,7 @@
 #include "proxy/forward.h"
 #include "proxy/proxy.h"
 #include "proxy/refusal.h"
-#include "proxy/tally.h"
+#include "proxy/outcomes.h"
 #include "proxy/tunnel.h"
 
 struct rg_passage;
@@ -31,7 +31,7 @@ struct rg_forwarder {
     struct rg_reactor *reactor;
     struct rg_upstreams *upstreams;
     struct rg_answer_room *room;
-    struct rg_tally *tally;
+    struct rg_outcomes *outcomes;
     struct rg_tunnels *tunnels;
     struct rg_passage *spare; /* ended ones, to be used again */
     size_t spare_n;
@@ -81,6 +81,7 @@ struct rg_passage {
     struct rg_buf gathered; /* of the body */
     struct rg_trace trace;
     char peer[RG_PEER_SIZE];      /* the other end of the connection */
+    char client[RG_PEER_SIZE];    /* the address that it comes from, if it is logged */
     char address[64];             /* where the service was asked: of s.timing */
     char protocol[64];            /* that the client asks for, of s.is_upgrade */
     char accept[RG_WS_ACCEPT_SIZE]; /* what a service must answer that is asked for a WebSocket on

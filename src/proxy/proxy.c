@@ -3,14 +3,14 @@
 #include <inttypes.h>
 
 #include "base/alloc.h"
-#include "proxy/tally.h"
+#include "proxy/outcomes.h"
 
 struct rg_proxy *rg_proxy_new(const struct rg_proxy_settings *settings)
 {
     struct rg_proxy *proxy = rg_zalloc(sizeof(*proxy));
 
     proxy->settings = *settings;
-    proxy->requests = rg_family_new(&rg_tally_row);
+    proxy->requests = rg_family_new(&rg_outcomes_row);
     return proxy;
 }
 

@@ -40,6 +40,7 @@ struct rg_proxy {
     struct rg_family *requests;               /* any thread */
     struct rg_throttle failures;              /* any thread: lines about services that fail */
     struct rg_throttle ambiguities;           /* the same: several endpoints match */
+    struct rg_throttle costs;                 /* the same: patterns that cost too much */
     struct rg_throttle strangers;             /* the same: targets that this build does not have */
     _Atomic uint64_t tunnels, tunnels_opened; /* any thread */
 };

@@ -353,7 +353,8 @@ static void set_body(const struct rg_passage *passage, struct rg_upstream_reques
 
     if (passage->s.is_complete) {
         outgoing->body = rg_buf_str(&passage->gathered);
-        outgoing->has_body = true;
+        outgoing->has_body =
+            outgoing->body.n > 0 || expects_body(passage->s.endpoint->method);
     } else if (req->body_length != 0 && !passage->s.is_upgrade) {
         outgoing->is_streamed = true;
         outgoing->body_length = req->body_length;

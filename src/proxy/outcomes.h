@@ -1,5 +1,5 @@
 /*
- * tally.h - counts what became of requests: rig_proxy_requests_total (api-gateway.md section 14).
+ * outcomes.h - counts what became of requests: rig_proxy_requests_total (api-gateway.md section 14).
  *
  * Each reactor remembers where the counts are that it has used, so that one that repeats is found
  * without asking for it.
@@ -23,21 +23,21 @@ enum rg_outcome {
 extern const char *const rg_outcome_names[];
 
 /* For rg_family_new(). */
-extern const struct rg_family_row rg_tally_row;
+extern const struct rg_family_row rg_outcomes_row;
 
-struct rg_tally;
+struct rg_outcomes;
 
-/* family, made of rg_tally_row, is borrowed. */
-struct rg_tally *rg_tally_new(struct rg_family *family);
-void rg_tally_free(struct rg_tally **tallyp);
+/* family, made of rg_outcomes_row, is borrowed. */
+struct rg_outcomes *rg_outcomes_new(struct rg_family *family);
+void rg_outcomes_free(struct rg_outcomes **outcomesp);
 
-#define RG_TALLY_MAX_PATH 256 /* bytes; longer ones are counted as "other" */
+#define RG_OUTCOMES_MAX_PATH 256 /* bytes; longer ones are counted as "other" */
 
-struct rg_tally_labels {
+struct rg_outcome_labels {
     struct rg_str method, path;
     const char *target, *response_from;
 };
 
 /* Counts one request. */
-void rg_tally_add(struct rg_tally *tally, const struct rg_tally_labels *labels,
+void rg_outcomes_count(struct rg_outcomes *outcomes, const struct rg_outcome_labels *labels,
                   enum rg_outcome outcome);

@@ -1,4 +1,4 @@
-#include "proxy/tally.h"
+#include "proxy/outcomes.h"
 
 #include "base/alloc.h"
 #include "base/hash.h"
@@ -15,7 +15,7 @@ const char *const rg_outcome_names[] = {
     [RG_OUTCOME_RESPONSE_TIMEOUT] = "response_timeout",
 };
 
-const struct rg_family_row rg_tally_row = {
+const struct rg_family_row rg_outcomes_row = {
     "rig_proxy_requests_total",
     "counter",
     {"method", "path", "target", "response_from", "status"},
@@ -30,29 +30,29 @@ struct place {
     unsigned char method_n;
     unsigned short path_n;
     char method[MAX_METHOD];
-    char path[RG_TALLY_MAX_PATH];
+    char path[RG_OUTCOMES_MAX_PATH];
 };
 
-struct rg_tally {
+struct rg_outcomes {
     struct rg_family *family;
     struct place places[PLACES];
 };
 
-struct rg_tally *rg_tally_new(struct rg_family *family)
+struct rg_outcomes *rg_outcomes_new(struct rg_family *family)
 {
-    struct rg_tally *tally = rg_zalloc(sizeof(*tally));
+    struct rg_outcomes *outcomes = rg_zalloc(sizeof(*outcomes));
 
-    tally->family = family;
-    return tally;
+    outcomes->family = family;
+    return outcomes;
 }
 
-void rg_tally_free(struct rg_tally **tallyp)
+void rg_outcomes_free(struct rg_outcomes **outcomesp)
 {
-    rg_free(RG_STEAL(*tallyp));
+    rg_free(RG_STEAL(*outcomesp));
 }
 
 /* target and response_from are of the few texts that there are: the same one is at the same place. */
-static bool is_of(const struct place *place, const struct rg_tally_labels *labels,
+static bool is_of(const struct place *place, const struct rg_outcome_labels *labels,
                   enum rg_outcome outcome)
 {
     return place->series != NULL && place->outcome == outcome && place->target == labels->target &&
@@ -61,7 +61,7 @@ static bool is_of(const struct place *place, const struct rg_tally_labels *label
            rg_str_eq(rg_str_n(place->path, place->path_n), labels->path);
 }
 
-static struct rg_series *find(struct rg_family *family, const struct rg_tally_labels *labels,
+static struct rg_series *find(struct rg_family *family, const struct rg_outcome_labels *labels,
                               enum rg_outcome outcome)
 {
     const struct rg_str values[] = {
@@ -75,7 +75,7 @@ static struct rg_series *find(struct rg_family *family, const struct rg_tally_la
     return rg_family_find(family, values);
 }
 
-static void remember(struct place *place, const struct rg_tally_labels *labels,
+static void remember(struct place *place, const struct rg_outcome_labels *labels,
                      enum rg_outcome outcome, struct rg_series *series)
 {
     *place = (struct place){
@@ -90,20 +90,20 @@ static void remember(struct place *place, const struct rg_tally_labels *labels,
     memcpy(place->path, labels->path.p, labels->path.n);
 }
 
-void rg_tally_add(struct rg_tally *tally, const struct rg_tally_labels *given,
+void rg_outcomes_count(struct rg_outcomes *outcomes, const struct rg_outcome_labels *given,
                   enum rg_outcome outcome)
 {
     /* Who makes two paths meet makes both a little slower: the hash needs no secret. */
     static const struct rg_hash_key no_secret;
-    struct rg_tally_labels labels = *given;
+    struct rg_outcome_labels labels = *given;
 
-    if (labels.path.n > RG_TALLY_MAX_PATH)
+    if (labels.path.n > RG_OUTCOMES_MAX_PATH)
         labels.path = RG_STR("other");
     if (labels.method.n > MAX_METHOD)
         labels.method = RG_STR("other");
     uint64_t hash = rg_hash64(&no_secret, labels.path.p, labels.path.n) + outcome;
-    struct place *place = &tally->places[hash % PLACES];
+    struct place *place = &outcomes->places[hash % PLACES];
     if (!is_of(place, &labels, outcome))
-        remember(place, &labels, outcome, find(tally->family, &labels, outcome));
+        remember(place, &labels, outcome, find(outcomes->family, &labels, outcome));
     rg_series_add(place->series, 1);
 }
