@@ -89,3 +89,17 @@ long rg_trailers_read(struct rg_str section, struct rg_http_field fields[RG_MAX_
         return rg_why_set(why, -400, "", "something follows the trailers");
     return (long)n;
 }
+
+void rg_trailers_add(struct rg_buf *section, const struct rg_http_field *fields, size_t n)
+{
+    size_t start = section->n, added = 0;
+
+    for (size_t i = 0; i < n && added < RG_MAX_TRAILERS; i++) {
+        size_t line_n = fields[i].name.n + fields[i].value.n + sizeof(": \r\n") - 1;
+        if (line_n > RG_MAX_TRAILER_BYTES - (section->n - start) ||
+            !rg_trailer_is_allowed(fields[i].name) || !rg_h1_is_all(fields[i].value, VALUE))
+            continue;
+        rg_h1_add_field(section, fields[i].name, fields[i].value);
+        added++;
+    }
+}

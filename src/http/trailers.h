@@ -9,6 +9,7 @@
  */
 #pragma once
 
+#include "base/buf.h"
 #include "base/err.h"
 #include "http/request.h"
 
@@ -28,3 +29,9 @@ bool rg_trailer_is_allowed(struct rg_str name);
  */
 long rg_trailers_read(struct rg_str section, struct rg_http_field fields[RG_MAX_TRAILERS],
                       struct rg_why *why);
+
+/*
+ * Appends those of fields[0..n) that are allowed as field lines, without an empty line at the end.
+ * Left out is what could not be read again: values with control bytes, and what is too much.
+ */
+void rg_trailers_add(struct rg_buf *section, const struct rg_http_field *fields, size_t n);
