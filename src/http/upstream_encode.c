@@ -78,7 +78,7 @@ void rg_upstream_encode_last(struct rg_buf *out, const struct rg_http_field *tra
 {
     rg_buf_add(out, "0\r\n", 3);
     for (size_t i = 0; i < n && i < RG_MAX_TRAILERS; i++) {
-        if (may_send(trailers[i].name) && rg_trailers_allow(trailers[i].name))
+        if (may_send(trailers[i].name) && rg_trailer_is_allowed(trailers[i].name))
             rg_h1_add_field(out, trailers[i].name, trailers[i].value);
     }
     rg_buf_add(out, "\r\n", 2);

@@ -19,7 +19,7 @@
 #include "base/map.h"
 #include "http/chunked.h"
 #include "http/h1_response.h"
-#include "http/upstream_trailers.h"
+#include "http/trailers.h"
 #include "http/upstream.h"
 #include "net/connect.h"
 #include "net/socket.h"

@@ -205,7 +205,7 @@ size_t rg_path_remove_dots(char *path, size_t n)
 int rg_path_normalise(struct rg_str path, struct rg_buf *scratch, struct rg_str *ret,
                       struct rg_why *why)
 {
-    bool changes;
+    bool changes = false;
 
     if (path.n == 0 || path.p[0] != '/')
         return rg_why_set(why, RG_EINVAL, "", "the path does not begin with a slash");

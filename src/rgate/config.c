@@ -1,6 +1,8 @@
 #include "rgate/config.h"
 
+#include <arpa/inet.h>
 #include <limits.h>
+#include <netdb.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <unistd.h>
@@ -363,6 +365,50 @@ static void load_forwarded(struct rg_config *config, struct rg_problems *problem
     }
 }
 
+/* The address to show of those that a name has: IPv4, which is what the reference shows, if there
+ * is one. */
+static const struct addrinfo *preferred(const struct addrinfo *list)
+{
+    for (const struct addrinfo *a = list; a != NULL; a = a->ai_next) {
+        if (a->ai_family == AF_INET)
+            return a;
+    }
+    return list;
+}
+
+/* As a node of Forwarded: IPv6 in brackets. */
+static char *node_of(const struct addrinfo *address)
+{
+    char text[INET6_ADDRSTRLEN], node[INET6_ADDRSTRLEN + 2];
+
+    if (address->ai_family == AF_INET) {
+        const struct sockaddr_in *in = (const void *)address->ai_addr;
+        inet_ntop(AF_INET, &in->sin_addr, node, sizeof(node));
+    } else {
+        const struct sockaddr_in6 *in6 = (const void *)address->ai_addr;
+        inet_ntop(AF_INET6, &in6->sin6_addr, text, sizeof(text));
+        snprintf(node, sizeof(node), "[%s]", text);
+    }
+    return rg_strndup(node, strlen(node));
+}
+
+/* Looked up here, where waiting for an answer delays nobody's request. */
+static void load_host_address(struct rg_config *config)
+{
+    const struct addrinfo hints = {.ai_family = AF_UNSPEC, .ai_socktype = SOCK_STREAM};
+    struct addrinfo *list = NULL;
+
+    if (getaddrinfo(config->host, NULL, &hints, &list) == 0 && list != NULL) {
+        config->host_address = node_of(preferred(list));
+    } else {
+        config->host_address = rg_strndup("unknown", 7);
+        rg_buf_addf(&config->warnings, "HOST has no address (%s): services are told by=unknown\n",
+                    config->host);
+    }
+    if (list != NULL)
+        freeaddrinfo(list);
+}
+
 /* legacy-channels.md 11.7: records of users' requests are messages to them, as they were in 2017.
  */
 /* ---- records of requests ---- */
@@ -435,6 +481,7 @@ struct rg_config *rg_config_load(rg_getenv_fn *env, struct rg_problems *problems
     check_request_log(config, problems);
     rg_kafka_check_topics(&config->proxy_kafka_response_topics, "PROXY_KAFKA_RESPONSE_TOPICS",
                           problems);
+    load_host_address(config);
     complete_log_topic(config);
     return problems->n == 0 ? RG_STEAL(config) : NULL;
 }

@@ -577,6 +577,27 @@ static void a_route_that_is_never_used_is_warned_of(void **state)
                     "PROXY_CONFIG_FILE: /1 is never used: /0 has the same method and path\n");
 }
 
+static void assert_host_address(const char *host, const char *wanted)
+{
+    RG_CLEANUP(rg_config_free) struct rg_config *config = load(VARIABLES("HOST", host));
+
+    assert_string_equal(config->host_address, wanted);
+    if (strcmp(wanted, "unknown") == 0)
+        assert_contains(&config->warnings, "HOST has no address (");
+    else
+        assert_lacks(&config->warnings, "HOST");
+}
+
+static void host_is_looked_up_once_at_the_start(void **state)
+{
+    (void)state;
+    assert_host_address("", "127.0.0.1");
+    assert_host_address("localhost", "127.0.0.1");
+    assert_host_address("192.0.2.7", "192.0.2.7");
+    assert_host_address("2001:DB8:0::7", "[2001:db8::7]");
+    assert_host_address("not a name", "unknown");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -591,6 +612,7 @@ int main(void)
         cmocka_unit_test(the_successor_wins_and_one_warning_names_both),
         cmocka_unit_test(a_seed_name_that_is_not_used_is_not_checked),
         cmocka_unit_test(kafka_hosts_stand_in_for_brokers),
+        cmocka_unit_test(host_is_looked_up_once_at_the_start),
         cmocka_unit_test(retired_names_have_no_effect_and_one_warning_each),
         cmocka_unit_test(a_check_is_a_word_or_a_url),
         cmocka_unit_test(a_check_of_tokens_needs_a_key),
