@@ -37,9 +37,9 @@ void rg_socket_watch(struct rg_socket *socket, unsigned interest)
         rg_sockets_make_ready(socket);
 }
 
-void rg_socket_nudge(struct rg_socket *socket)
+void rg_socket_nudge(struct rg_socket *socket, unsigned events)
 {
-    socket->ready |= RG_READY_READ;
+    socket->ready |= (unsigned char)events;
     rg_sockets_make_ready(socket);
 }
 
