@@ -233,11 +233,13 @@ struct rg_pattern *rg_pattern_compile(struct rg_str text, struct rg_why *why)
 static int compile_quoted(struct rg_pattern *pattern, struct rg_str path, struct rg_why *why)
 {
     RG_CLEANUP(rg_buf_done) struct rg_buf text = {0};
-    const char *id = memmem(path.p, path.n, "{id}", 4);
+    const char *start = path.p;
 
-    set_prefix(pattern, rg_str_n(path.p, (size_t)(id - path.p)));
     while (path.n > 0) {
+        struct rg_str front = rg_str_n(start, (size_t)(path.p - start));
         if (rg_pattern_skip(&path, RG_STR("{id}"))) {
+            if (pattern->prefix == NULL)
+                set_prefix(pattern, front);
             rg_buf_add_str(&text, RG_STR("[^/]+"));
             continue;
         }
