@@ -68,6 +68,7 @@ struct rg_rewrite *rg_rewrite_new(struct rg_str replacement)
     struct rg_rewrite *rewrite = rg_zalloc(sizeof(*rewrite));
     struct rg_str rest = replacement;
 
+    rg_buf_reserve(&rewrite->text, replacement.n);
     while (rest.n > 0) {
         size_t group = NO_GROUP;
         size_t n = rest.p[0] == '\\' ? read_reference(rest, &group) : 0;

@@ -14,7 +14,6 @@
 #include "http/client.h"
 #include "net/networks.h"
 #include "proxy/definition.h"
-#include "proxy/route_list.h"
 #include "rgate/cmd.h"
 #include "rgate/config_priv.h"
 #include "rgate/https.h"
@@ -296,23 +295,20 @@ static void load_tokens(struct rg_config *config, struct rg_problems *problems)
 
 /* ---- APIs ---- */
 
-static bool needs_key(const struct rg_api *api)
+bool rg_config_is_2017(const struct rg_config *config)
 {
-    for (size_t i = 0; i < api->endpoints_n; i++) {
-        if (api->dialect == RG_DIALECT_2017 && api->endpoints[i].is_secured)
+    return config->apis_n > 0 && config->apis[0]->dialect == RG_DIALECT_2017;
+}
+
+bool rg_config_records_2017(const struct rg_config *config)
+{
+    if (!rg_config_is_2017(config))
+        return false;
+    for (size_t i = 0; i < config->apis[0]->endpoints_n; i++) {
+        if (config->apis[0]->endpoints[i].is_secured)
             return true;
     }
     return false;
-}
-
-/* What the forwarder of 2017 reads; what is wrong or never used has been told. */
-static void load_routes(struct rg_config *config, struct rg_str json, rg_getenv_fn *env,
-                        struct rg_problems *problems)
-{
-    struct rg_buf warnings = {0};
-
-    config->routes = rg_route_list_read(json, env, problems, &warnings);
-    rg_buf_done(&warnings);
 }
 
 static void load_apis(struct rg_config *config, rg_getenv_fn *env, struct rg_problems *problems)
@@ -331,9 +327,7 @@ static void load_apis(struct rg_config *config, rg_getenv_fn *env, struct rg_pro
                             &config->apis_n) < 0 ||
         config->apis_n == 0)
         return;
-    if (config->apis[0]->dialect == RG_DIALECT_2017)
-        load_routes(config, rg_buf_str(&json), env, problems);
-    if (needs_key(config->apis[0]) && config->jwt_secret_key == NULL && config->jwt_jwks == NULL)
+    if (rg_config_records_2017(config) && config->jwt_secret_key == NULL && config->jwt_jwks == NULL)
         rg_problem_add(problems, RG_DEFINITIONS_VARIABLE, NULL,
                        "routes with auth need a key to check tokens with: set JWT_SECRET_KEY or "
                        "JWT_JWKS");
@@ -444,7 +438,7 @@ static void check_request_log(const struct rg_config *config, struct rg_problems
 
 static void complete_log_topic(struct rg_config *config)
 {
-    const char *topic = config->routes != NULL ? "message" : "rig-request-log";
+    const char *topic = rg_config_is_2017(config) ? "message" : "rig-request-log";
 
     if (config->kafka.log_topic == NULL)
         config->kafka.log_topic = rg_strndup(topic, strlen(topic));
@@ -501,7 +495,6 @@ void rg_config_free(struct rg_config **configp)
     rg_options_done(rg_config_rows, rg_config_rows_n, config);
     rg_options_done(rg_kafka_options, rg_kafka_options_n, &config->kafka);
     rg_extractors_free(&config->extractors);
-    rg_proxy_routes_free(&config->routes);
     for (size_t i = 0; i < config->apis_n; i++)
         rg_api_unref(&config->apis[i]);
     rg_free(config->apis);
