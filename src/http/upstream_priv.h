@@ -1,31 +1,55 @@
 /*
  * upstream_priv.h - what calls, pools and connections to services know of each other.
  *
- * upstream.c has the pools and what becomes of a call; upstream_conn.c is one connection: it writes
- * a request, reads the answer and tells the call.
+ *   upstream.c          calls: begun, given a connection, ended
+ *   upstream_service.c  where requests go
+ *   upstream_encode.c   requests as bytes
+ *   upstream_body.c     requests whose body follows in pieces
+ *   upstream_pool.c     connections that are kept, and the line of calls that wait for one
+ *   upstream_conn.c     one connection: it writes a request ...
+ *   upstream_answer.c   ... reads the answer and tells the call
  *
  * Thread: the reactor.
  */
 #pragma once
 
+#include <stdatomic.h>
+
 #include "base/buf.h"
 #include "base/map.h"
 #include "http/chunked.h"
 #include "http/h1_response.h"
+#include "http/trailers.h"
 #include "http/upstream.h"
 #include "net/connect.h"
 #include "net/socket.h"
 
+#define RG_UPSTREAM_KEPT_BODY   ((size_t)256 * 1024) /* of a streamed body, unsent */
+#define RG_UPSTREAM_KEPT_REPLAY ((size_t)64 * 1024)  /* of a streamed body, for a second try */
+
 struct rg_upstream_conn;
 
-/* The connections to one host and port. */
+struct rg_upstream_service {
+    atomic_uint refs;
+    uint64_t hash;     /* of key */
+    struct rg_buf key; /* all that tells it from others */
+    struct rg_upstream_origin *origins;
+    size_t origins_n;
+    struct rg_tls_client *tls;
+    const char *server_name; /* in key; NULL: the host */
+    size_t max_connections;
+};
+
+bool rg_upstream_service_eq(const struct rg_upstream_service *a,
+                            const struct rg_upstream_service *b);
+
+/* The connections to one service. */
 struct rg_upstream_pool {
     struct rg_map_link link;
     struct rg_upstream_pool *prev, *next; /* in upstreams->pools */
     struct rg_upstreams *upstreams;
-    char *host;
-    unsigned port;
-    struct rg_upstream_conn *idle; /* the one used last comes first */
+    struct rg_upstream_service *service; /* the last of those that are equal */
+    struct rg_upstream_conn *idle;       /* the one used last comes first */
     size_t idle_n;
     size_t users; /* calls and connections; without any it is freed */
 };
@@ -33,9 +57,13 @@ struct rg_upstream_pool {
 struct rg_upstreams {
     struct rg_reactor *reactor;
     struct rg_upstream_settings settings;
-    struct rg_map by_place;
+    struct rg_map by_service;
     struct rg_upstream_pool *pools;
     struct rg_upstream_call *calls;
+    struct rg_upstream_call *spare; /* over, for the next ones; linked by next */
+    size_t spare_n;
+    uint64_t turn; /* of the loop, in which calls began */
+    struct rg_late turn_end;
     /* Scratch of the head that is being told: no more than one at a time. */
     struct rg_h1_response response;
 };
@@ -45,14 +73,35 @@ struct rg_upstream_call {
     struct rg_upstream_pool *pool;
     const struct rg_upstream_events *events;
     void *arg;
-    struct rg_buf request; /* as sent; until the answer begins, for a second try */
+    /*
+     * What is to be sent, behind what was and is kept for a second try. Where is_whole, it is the
+     * whole request so far.
+     */
+    struct rg_buf request;
+    size_t sent; /* of request, on conn */
+    bool is_whole;
+    bool is_finished;  /* nothing will be added to request */
+    bool is_streamed;  /* by rg_upstream_write() */
+    bool has_pieces;   /* some was written */
+    bool has_dropped;  /* some was not sent: nobody reads it */
+    int64_t body_left; /* to be written; -1: chunked */
+    bool is_cut;       /* ended before its length */
+    bool is_full;      /* the writer waits for on_writable */
+
     enum rg_method method;
     bool is_idempotent;
+    bool may_retry;
     bool was_retried;
     bool is_paused;
-    uint64_t response_timeout_ms;
+    struct rg_buf upgrade; /* the protocols that are asked for, a list; empty: none */
+    uint64_t response_timeout_ms, idle_timeout_ms, connect_timeout_ms;
+    size_t max_head_bytes;
+    /* Sends, goes on with what was kept during a pause, tells of room. */
+    struct rg_late late;
     struct rg_connect *connect;    /* NULL: there is a connection */
     struct rg_upstream_conn *conn; /* NULL: there will be one */
+    uint64_t started_ns;
+    struct rg_upstream_timing timing;
 };
 
 enum rg_upstream_state {
@@ -66,45 +115,89 @@ struct rg_upstream_conn {
     struct rg_upstream_conn *prev, *next; /* in pool->idle, while idle */
     struct rg_upstream_pool *pool;
     struct rg_upstream_call *call; /* NULL: idle */
-    struct rg_stream *stream;      /* NULL: closed */
+    struct rg_stream *stream;      /* NULL: closed, or somebody else's */
     struct rg_timer timer;
-    struct rg_late late; /* goes on with what was kept while paused */
     enum rg_upstream_state state;
-    bool is_used;       /* has carried a call before */
-    bool is_processing; /* callbacks are on the stack: closing frees later */
-    bool is_heard;      /* bytes of an answer have arrived */
-    bool is_mute;       /* writing failed; the answer may be there nevertheless */
+    bool is_used;        /* has carried a call before */
+    bool is_processing;  /* callbacks are on the stack: closing frees later */
+    bool is_heard;       /* bytes of an answer have arrived */
+    bool is_mute;        /* writing failed; the answer may be there nevertheless */
+    bool is_blocked;     /* the socket takes no more for now */
+    bool has_sent;       /* bytes of the request */
+    uint64_t begun_turn; /* upstreams->turn when the call began */
 
-    size_t sent;      /* of call->request */
-    bool is_sent;     /* all of it */
     struct rg_buf in; /* the beginning of a head, or what arrived before a pause */
     struct rg_h1_scan scan;
     unsigned interims; /* 1xx answers */
     enum rg_h1_body body;
     uint64_t left; /* of a body with a length */
     struct rg_chunked chunked;
+    struct rg_trailers trailers;
     bool keep_alive; /* what the service says */
 };
 
 /* ---- upstream.c ---- */
 
 /*
- * What happens to the call of a connection. It is over with end and fail, and conn->call is NULL;
- * the connection is in its pool or closed. A failure may be the beginning of a second try instead.
+ * What happens to the call of a connection. It is over with end, fail and switched, and conn->call
+ * is NULL; the connection is in its pool or closed. A failure may be the beginning of a second try
+ * instead.
  */
-void rg_upstream_call_end(struct rg_upstream_call *call);
+void rg_upstream_call_end(struct rg_upstream_call *call, const struct rg_http_field *trailers,
+                          size_t trailers_n);
 void rg_upstream_call_fail(struct rg_upstream_call *call, enum rg_upstream_error error,
                            const struct rg_why *why);
+void rg_upstream_call_switched(struct rg_upstream_call *call, const struct rg_upstream_head *head,
+                               struct rg_upstream_switched *switched);
 /* The service has closed the connection, or reset it, before the answer was complete. */
 void rg_upstream_call_broken(struct rg_upstream_call *call, bool may_retry,
                              const struct rg_why *why);
+
+/* Whether the request, or what is known of it, could be sent once more. */
+bool rg_upstream_call_may_repeat(const struct rg_upstream_call *call);
+
+/* Nanoseconds since the call began, for its timing. */
+uint64_t rg_upstream_call_age(const struct rg_upstream_call *call);
+
+/* ---- upstream_encode.c ---- */
+
+/* Appends the request: its head, and the body unless it is streamed. */
+void rg_upstream_encode(const struct rg_upstream_request *request, struct rg_buf *out);
+
+/* RFC 9110 9.2.2. */
+bool rg_upstream_is_idempotent(struct rg_str method);
+
+/* Appends the end of a chunked body; trailers that may not be there are left out. */
+void rg_upstream_encode_last(struct rg_buf *out, const struct rg_http_field *trailers, size_t n);
+
+/* ---- upstream_body.c ---- */
+
+/* Bytes of the request that are still to be sent. */
+static inline size_t rg_upstream_unsent(const struct rg_upstream_call *call)
+{
+    return call->request.n - call->sent;
+}
+
+/* Forgets what was sent and no second try needs. */
+void rg_upstream_forget_sent(struct rg_upstream_call *call);
+
+/* Whether the writer waits for room that there is now. */
+bool rg_upstream_has_room_again(const struct rg_upstream_call *call);
+
+/* ---- upstream_pool.c ---- */
+
+/* The pool of this service, which the caller uses from here on, and stops to. */
+struct rg_upstream_pool *rg_upstream_pool_ref(struct rg_upstreams *upstreams,
+                                              struct rg_upstream_service *service);
+void rg_upstream_pool_unref(struct rg_upstream_pool *pool);
 
 /* The connection joins or leaves its pool's idle ones. False if there are enough of them. */
 bool rg_upstream_pool_keep(struct rg_upstream_conn *conn);
 void rg_upstream_pool_remove(struct rg_upstream_conn *conn);
 
-/* Somebody uses the pool no more. */
-void rg_upstream_pool_unref(struct rg_upstream_pool *pool);
+/* A kept connection for this call; NULL if there is none. */
+struct rg_upstream_conn *rg_upstream_pool_take(struct rg_upstream_pool *pool,
+                                               const struct rg_upstream_call *call);
 
 /* ---- upstream_conn.c ---- */
 
@@ -117,8 +210,35 @@ bool rg_upstream_conn_is_alive(struct rg_upstream_conn *conn);
 /* Begins to send the call's request. Nothing is told inside of it. */
 void rg_upstream_conn_begin(struct rg_upstream_conn *conn, struct rg_upstream_call *call);
 
+/* Sends what is unsent, and then these slices, which are the caller's to keep what was not taken
+ * of. Returns how much was taken of them. Nothing is told inside of it. */
+size_t rg_upstream_conn_send(struct rg_upstream_conn *conn, const struct iovec *more, int more_n);
+
 void rg_upstream_conn_pause(struct rg_upstream_conn *conn);
 void rg_upstream_conn_resume(struct rg_upstream_conn *conn);
 
+/* From here on it is the service's turn, unless it is we who do not read, or the client who does
+ * not write. */
+void rg_upstream_conn_restart_timer(struct rg_upstream_conn *conn);
+
+/* Its call fails, and it is closed. */
+void rg_upstream_conn_fail(struct rg_upstream_conn *conn, enum rg_upstream_error error,
+                           const struct rg_why *why);
+
+/* The service closed it (0) or it failed. */
+void rg_upstream_conn_broken(struct rg_upstream_conn *conn, int err);
+
 /* Closes it without telling its call, of which it knows no more. */
 void rg_upstream_conn_close(struct rg_upstream_conn *conn);
+
+/* Frees one that is closed. */
+void rg_upstream_conn_free(struct rg_upstream_conn *conn);
+
+/* ---- upstream_answer.c ---- */
+
+/* Handles what was kept and p[0..n), which is new and may be nothing. The connection may be gone
+ * afterwards. */
+void rg_upstream_conn_process(struct rg_upstream_conn *conn, const char *p, size_t n);
+
+/* The service sends no more. */
+void rg_upstream_conn_end_of_stream(struct rg_upstream_conn *conn);

@@ -277,7 +277,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *input, size_t n)
     fake.has_ended = fake.is_closed = false;
     server->is_draining = false;
     rg_stream_init(&fake.stream, &fake_ops, &reactor);
-    rg_h1_conn_open(server, &fake.stream, (struct rg_http_transport){-1, false});
+    rg_h1_conn_open(server, &fake.stream, (struct rg_http_transport){.fd = -1});
 
     if (input[0] != 'b')
         feed(RG_STR(PREFACE));

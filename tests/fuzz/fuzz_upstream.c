@@ -72,11 +72,13 @@ static void on_body(void *arg, struct rg_str piece)
 
 static void on_end(void *arg, const struct rg_http_field *trailers, size_t trailers_n)
 {
-    (void)trailers;
-    (void)trailers_n;
     struct told *told = arg;
 
-    rg_assert(told->call != NULL && told->has_head);
+    rg_assert(told->call != NULL && told->has_head && trailers_n <= RG_MAX_TRAILERS);
+    for (size_t i = 0; i < trailers_n; i++) {
+        rg_buf_add_str(&told->text, trailers[i].name);
+        rg_buf_add_str(&told->text, trailers[i].value);
+    }
     told->call = NULL;
     rg_buf_add_c(&told->text, "<end>");
 }

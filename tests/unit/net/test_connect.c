@@ -319,9 +319,7 @@ static void what_is_cancelled_tells_nothing(void **state)
     peer_turn(&reactor);
     rg_connect_cancel(&connects[0]);
     /* The lookup comes back before the loop ends. */
-    uv_close((uv_handle_t *)&reactor.tick, NULL);
-    uv_close((uv_handle_t *)&reactor.wake, NULL);
-    uv_close((uv_handle_t *)&reactor.turn_end, NULL);
+    rg_reactor_stop(&reactor);
     uv_run(&reactor.loop, UV_RUN_DEFAULT);
     assert_int_equal(seen.calls, 0);
     close(fd);
