@@ -73,7 +73,12 @@ static inline void rg_socket_not_ready(struct rg_socket *socket, unsigned events
 /* Closes the descriptor; on_closed is called, and may free, at the end of the turn. */
 void rg_socket_close(struct rg_socket *socket, rg_socket_closed_fn *on_closed);
 
-<<<<<<< HEAD
+/*
+ * Writes an address (struct in_addr or in6_addr, by family) as text: IPv4 in IPv6 form as IPv4.
+ * Thread: any.
+ */
+void rg_socket_address_text(int family, const void *address, char out[RG_PEER_SIZE]);
+
 /* ---- sockets.c ---- */
 
 /* Registers or unregisters; the latter happens by itself with the descriptor's end. */
@@ -84,13 +89,3 @@ void rg_sockets_make_ready(struct rg_socket *socket);
 
 /* It is closed: nothing more is told, and on_closed follows. */
 void rg_sockets_release(struct rg_socket *socket, rg_socket_closed_fn *on_closed);
-=======
-/* The result of read(2) or write(2) as those of a stream. */
-long rg_socket_result(ssize_t n);
-
-/*
- * Writes an address (struct in_addr or in6_addr, by family) as text: IPv4 in IPv6 form as IPv4.
- * Thread: any.
- */
-void rg_socket_address_text(int family, const void *address, char out[RG_PEER_SIZE]);
->>>>>>> server
