@@ -186,6 +186,18 @@ void rg_socket_set_abort(int fd)
 
 /* ---- addresses ---- */
 
+void rg_socket_address_text(int family, const void *address, char out[RG_PEER_SIZE])
+{
+    const struct in6_addr *v6 = address;
+
+    if (family == AF_INET6 && IN6_IS_ADDR_V4MAPPED(v6)) {
+        family = AF_INET;
+        address = &v6->s6_addr[12];
+    }
+    if (inet_ntop(family, address, out, RG_PEER_SIZE) == NULL)
+        out[0] = '\0';
+}
+
 void rg_socket_peer(int fd, char out[RG_PEER_SIZE])
 {
     union {
@@ -194,19 +206,12 @@ void rg_socket_peer(int fd, char out[RG_PEER_SIZE])
         struct sockaddr_in6 v6;
     } address = {0};
     socklen_t n = sizeof(address);
-    const void *from = NULL;
-    int family = AF_INET;
 
     out[0] = '\0';
     if (getpeername(fd, &address.any, &n) != 0)
         return;
-    if (address.any.sa_family == AF_INET) {
-        from = &address.v4.sin_addr;
-    } else if (address.any.sa_family == AF_INET6) {
-        bool is_v4 = IN6_IS_ADDR_V4MAPPED(&address.v6.sin6_addr);
-        family = is_v4 ? AF_INET : AF_INET6;
-        from = is_v4 ? &address.v6.sin6_addr.s6_addr[12] : address.v6.sin6_addr.s6_addr;
-    }
-    if (from != NULL)
-        inet_ntop(family, from, out, RG_PEER_SIZE);
+    if (address.any.sa_family == AF_INET)
+        rg_socket_address_text(AF_INET, &address.v4.sin_addr, out);
+    else if (address.any.sa_family == AF_INET6)
+        rg_socket_address_text(AF_INET6, &address.v6.sin6_addr, out);
 }

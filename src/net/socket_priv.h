@@ -1,4 +1,6 @@
 /*
+ * socket_priv.h - the socket under a stream, for what builds on it (tls.c), and addresses.
+
  * socket_priv.h - the socket under a stream, for what builds on it (tls_stream.c), and how the
  * reactor tells of it (sockets.c).
  *
@@ -70,6 +72,12 @@ static inline void rg_socket_not_ready(struct rg_socket *socket, unsigned events
 
 /* Closes the descriptor; on_closed is called, and may free, at the end of the turn. */
 void rg_socket_close(struct rg_socket *socket, rg_socket_closed_fn *on_closed);
+
+/*
+ * Writes an address (struct in_addr or in6_addr, by family) as text: IPv4 in IPv6 form as IPv4.
+ * Thread: any.
+ */
+void rg_socket_address_text(int family, const void *address, char out[RG_PEER_SIZE]);
 
 /* ---- sockets.c ---- */
 

@@ -30,6 +30,7 @@
 #define BUFFER_BYTES   (2 << 20) /* each of the two */
 #define LINGER_MS      10
 #define LAST_WRITES_MS 1000
+#define POLL_MS        100 /* how soon a writer who waits for a reader notices the end */
 
 enum {
     LINE_BYTES = PIPE_BUF
@@ -44,6 +45,7 @@ struct rg_access_log {
     struct rg_access_log_settings settings;
     pthread_t writer;
     atomic_ullong written, dropped; /* lines */
+    atomic_bool is_over;            /* what is not written yet, is dropped */
 
     pthread_mutex_t lock; /* of what follows */
     pthread_cond_t changed;
@@ -246,34 +248,33 @@ static void make_line(struct line *line, const struct rg_access_record *record)
 
 /* ---- the writer ---- */
 
-/* Waits until fd takes something, where somebody has made it non-blocking. */
-static bool wait_for_room(int fd)
+/* Waits until somebody reads; false if nobody did to the end. */
+static bool wait_for_room(struct rg_access_log *log)
 {
-    struct pollfd poll_fd = {.fd = fd, .events = POLLOUT};
+    struct pollfd poll_fd = {.fd = log->settings.fd, .events = POLLOUT};
 
-    return poll(&poll_fd, 1, -1) >= 0 || errno == EINTR;
+    while (!atomic_load_explicit(&log->is_over, memory_order_relaxed)) {
+        int n = poll(&poll_fd, 1, POLL_MS);
+        if (n > 0 || (n < 0 && errno != EINTR))
+            return true;
+    }
+    return false;
 }
 
-/* May be cancelled while it waits for a reader. */
-static bool write_all(int fd, const char *p, size_t n)
+static bool write_all(struct rg_access_log *log, const char *p, size_t n)
 {
-    int old;
-    bool is_fine = true;
-
-    pthread_setcancelstate(PTHREAD_CANCEL_ENABLE, &old);
-    while (n > 0 && is_fine) {
-        ssize_t done = write(fd, p, n);
-        if (done >= 0) {
+    while (n > 0) {
+        if (!wait_for_room(log))
+            return false;
+        ssize_t done = write(log->settings.fd, p, n);
+        if (done < 0 && errno != EINTR && errno != EAGAIN)
+            return false;
+        if (done > 0) {
             p += done;
             n -= (size_t)done;
-        } else if (errno == EAGAIN) {
-            is_fine = wait_for_room(fd);
-        } else {
-            is_fine = errno == EINTR;
         }
     }
-    pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &old);
-    return is_fine;
+    return true;
 }
 
 static size_t count_lines(const char *p, size_t n)
@@ -298,7 +299,7 @@ static void write_buffer(struct rg_access_log *log, struct buffer *buffer)
         const char *last = memrchr(p, '\n', n);
         rg_assert(last != NULL);
         n = (size_t)(last + 1 - p);
-        bool is_written = write_all(log->settings.fd, p, n);
+        bool is_written = write_all(log, p, n);
         atomic_fetch_add_explicit(is_written ? &log->written : &log->dropped, count_lines(p, n),
                                   memory_order_relaxed);
         p += n;
@@ -341,10 +342,8 @@ static bool take_buffer(struct rg_access_log *log)
 static void *write_lines(void *arg)
 {
     struct rg_access_log *log = arg;
-    int old;
 
     pthread_setname_np(pthread_self(), "access-log");
-    pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &old);
     while (take_buffer(log))
         write_buffer(log, &log->emptying);
     pthread_mutex_lock(&log->lock);
@@ -365,7 +364,7 @@ static void start_writer(struct rg_access_log *log)
     pthread_sigmask(SIG_SETMASK, &old, NULL);
 }
 
-static void stop_writer(struct rg_access_log *log)
+static bool wait_for_end(struct rg_access_log *log)
 {
     const struct timespec until = in_ms(LAST_WRITES_MS);
     int err = 0;
@@ -375,11 +374,25 @@ static void stop_writer(struct rg_access_log *log)
     pthread_cond_broadcast(&log->changed);
     while (!log->has_ended && err == 0)
         err = pthread_cond_timedwait(&log->changed, &log->lock, &until);
+    bool has_ended = log->has_ended;
     pthread_mutex_unlock(&log->lock);
-    /* It is in a write that nobody reads; without effect where it has ended meanwhile. */
-    if (err != 0)
-        pthread_cancel(log->writer);
-    pthread_join(log->writer, NULL);
+    return has_ended;
+}
+
+/* False where the writer cannot be stopped. */
+static bool stop_writer(struct rg_access_log *log)
+{
+    bool has_ended = wait_for_end(log);
+
+    if (!has_ended) {
+        atomic_store_explicit(&log->is_over, true, memory_order_relaxed);
+        has_ended = wait_for_end(log);
+    }
+    if (has_ended)
+        pthread_join(log->writer, NULL);
+    else
+        pthread_detach(log->writer);
+    return has_ended;
 }
 
 /* ---- the log ---- */
@@ -411,7 +424,10 @@ void rg_access_log_free(struct rg_access_log **logp)
     if (log == NULL)
         return;
     if (log->settings.format != RG_ACCESS_OFF) {
-        stop_writer(log);
+        /* Another thread has taken the room between a poll() and its write(), and nobody reads:
+         * the writer keeps what it needs, and the process is about to end. */
+        if (!stop_writer(log))
+            return;
         pthread_cond_destroy(&log->changed);
         pthread_mutex_destroy(&log->lock);
         rg_free(log->filling.p);

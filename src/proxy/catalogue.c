@@ -200,8 +200,8 @@ static void activate(struct rg_api *api)
     api->is_matched = !api->is_versioned;
 }
 
-/* Puts api, of which nothing is active, where it belongs. */
-static void put(struct rg_catalogue *catalogue, size_t at, struct rg_api *api)
+/* Puts api, of which nothing is active, where it belongs; whether it is active now. */
+static bool put(struct rg_catalogue *catalogue, size_t at, struct rg_api *api)
 {
     struct rg_str id = rg_str_c(api->id);
     struct grave *grave = find_grave(catalogue, id);
@@ -213,10 +213,11 @@ static void put(struct rg_catalogue *catalogue, size_t at, struct rg_api *api)
     }
     if (api->is_active) {
         insert(catalogue, at, api);
-    } else {
-        bury(catalogue, id, api->ref_number);
-        rg_api_unref(&api);
+        return true;
     }
+    bury(catalogue, id, api->ref_number);
+    rg_api_unref(&api);
+    return false;
 }
 
 int rg_catalogue_add(struct rg_catalogue *catalogue, struct rg_api *api)
@@ -227,9 +228,9 @@ int rg_catalogue_add(struct rg_catalogue *catalogue, struct rg_api *api)
     pthread_mutex_lock(&catalogue->lock);
     bool is_known = find(catalogue, rg_str_c(api->id), &at);
     if (!is_known) {
-        put(catalogue, at, api);
         catalogue->changes[ADDED]++;
-        publish(catalogue);
+        if (put(catalogue, at, api))
+            publish(catalogue);
     }
     pthread_mutex_unlock(&catalogue->lock);
     if (is_known)

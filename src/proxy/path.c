@@ -64,39 +64,46 @@ int rg_path_check(struct rg_str path, struct rg_why *why)
 
 /* ---- one form ---- */
 
-/* Takes a dot, plain or encoded, off *rest. */
-static bool take_dot(struct rg_str *rest)
+/* The byte that path means at its beginning, plain or encoded; -1 at its end. */
+static int meaning(struct rg_str at)
+{
+    int byte = at.n > 0 ? (unsigned char)at.p[0] : -1;
+
+    return byte == '%' ? escaped(at) : byte;
+}
+
+/* Takes up to three dots, plain or encoded, off *rest; returns how many. */
+static size_t take_dots(struct rg_str *rest)
 {
     size_t n = 0;
 
-    if (rest->n > 0 && rest->p[0] == '.')
-        n = 1;
-    else if (rest->n > 0 && rest->p[0] == '%' && escaped(*rest) == '.')
-        n = 3;
-    *rest = rg_str_n(rest->p + n, rest->n - n);
-    return n > 0;
+    for (; n < 3 && meaning(*rest) == '.'; n++) {
+        size_t bytes = rest->p[0] == '.' ? 1 : 3;
+        *rest = rg_str_n(rest->p + bytes, rest->n - bytes);
+    }
+    return n;
 }
 
 /* How many dots a segment is: 1, 2, or 0 if it is something else. */
 static size_t count_dots(struct rg_str segment)
 {
-    size_t n = 0;
+    size_t n = take_dots(&segment);
 
-    while (n < 3 && take_dot(&segment))
-        n++;
     return segment.n == 0 && n < 3 ? n : 0;
-}
-
-static bool is_encoded_slash(struct rg_str at)
-{
-    int byte = at.n >= 3 && at.p[0] == '%' ? escaped(at) : -1;
-
-    return byte == '/' || byte == '\\';
 }
 
 static bool is_dots_before_semicolon(struct rg_str name)
 {
-    return count_dots(rg_str_split(&name, ';')) > 0;
+    size_t n = take_dots(&name);
+
+    return (n == 1 || n == 2) && (name.n == 0 || meaning(name) == ';');
+}
+
+static bool is_encoded_slash(struct rg_str at)
+{
+    int byte = at.n > 0 && at.p[0] == '%' ? escaped(at) : -1;
+
+    return byte == '/' || byte == '\\';
 }
 
 /* True if segment is dots to who cuts it at a semicolon, or decodes the slashes in it. */

@@ -31,7 +31,7 @@ int rg_path_check(struct rg_str path, struct rg_why *why);
  * RG_EINVAL, with the reason in why->text (place: empty; why may be NULL), for a path that does not
  * begin with a slash or has a space, a control byte, a backslash, '?' or '#', bytes that are not
  * UTF-8, an escape without two hex digits, or an encoded NUL. Also for dots that a service may take
- * for a dot segment only once it has cut or decoded the path: "..;x", "..%2f".
+ * for a dot segment only once it has cut or decoded the path: "..;x", "..%3bx", "..%2f".
  */
 int rg_path_normalise(struct rg_str path, struct rg_buf *scratch, struct rg_str *ret,
                       struct rg_why *why);

@@ -181,7 +181,8 @@ static void dots_that_a_service_may_uncover_are_refused(void **state)
 {
     static const char *const paths[] = {"/a/..;x/b", "/a/.;/b",     "/..%2fb",     "/a%2f..",
                                         "/a%5C%2e.", "/a/%2e%2e;x", "/a%2f..%2Fb", "/x%2f.;y",
-                                        "/..;",      "/a/../..;/b", "/a;b%2f..;c"};
+                                        "/..;",      "/a/../..;/b", "/a;b%2f..;c", "/a/..%3bx",
+                                        "/.%3B"};
 
     (void)state;
     for (size_t i = 0; i < RG_COUNT_OF(paths); i++)

@@ -13,6 +13,8 @@
 
 #include "../net/credentials.h"
 #include "base/alloc.h"
+#include "net/networks.h"
+#include "proxy/outgoing.h"
 #include "rgate/config.h"
 
 /* NAME, value, NAME, value, ..., NULL */
@@ -578,6 +580,25 @@ static void a_route_that_is_never_used_is_warned_of(void **state)
                     "PROXY_CONFIG_FILE: /1 is never used: /0 has the same method and path\n");
 }
 
+static void proxies_before_us_are_networks(void **state)
+{
+    (void)state;
+    RG_CLEANUP(rg_config_free) struct rg_config *none = load(VARIABLES());
+    assert_null(none->trusted_proxies);
+    assert_int_equal(none->forwarded_headers, RG_WRITES_FORWARDED);
+    RG_CLEANUP(rg_config_free)
+    struct rg_config *some = load(VARIABLES("TRUSTED_PROXIES", "10.0.0.0/8, 2001:db8::1",
+                                            "FORWARDED_HEADERS", "via,X-Forwarded"));
+    assert_true(rg_networks_has(some->trusted_proxies, RG_STR("10.1.2.3")));
+    assert_true(rg_networks_has(some->trusted_proxies, RG_STR("2001:db8::1")));
+    assert_false(rg_networks_has(some->trusted_proxies, RG_STR("11.1.2.3")));
+    assert_int_equal(some->forwarded_headers, RG_WRITES_VIA | RG_WRITES_X_FORWARDED);
+    RG_CLEANUP(rg_config_free) struct rg_config *empty = load(VARIABLES("FORWARDED_HEADERS", ""));
+    assert_int_equal(empty->forwarded_headers, 0);
+    assert_fails_naming(VARIABLES("TRUSTED_PROXIES", "10.0.0.1/8", "FORWARDED_HEADERS", "x"),
+                        VARIABLES("TRUSTED_PROXIES", "FORWARDED_HEADERS"));
+}
+
 static void assert_host_address(const char *host, const char *wanted)
 {
     RG_CLEANUP(rg_config_free) struct rg_config *config = load(VARIABLES("HOST", host));
@@ -614,6 +635,7 @@ int main(void)
         cmocka_unit_test(a_seed_name_that_is_not_used_is_not_checked),
         cmocka_unit_test(kafka_hosts_stand_in_for_brokers),
         cmocka_unit_test(host_is_looked_up_once_at_the_start),
+        cmocka_unit_test(proxies_before_us_are_networks),
         cmocka_unit_test(retired_names_have_no_effect_and_one_warning_each),
         cmocka_unit_test(a_check_is_a_word_or_a_url),
         cmocka_unit_test(a_check_of_tokens_needs_a_key),
