@@ -101,7 +101,8 @@ static inline void stage_definition(struct rg_buf *json)
         {"GET", "/mine", ",\"secured\":true"},
         {"GET", "/files/(.+)", ",\"encoded_slashes\":true"},
         {"GET", "/socket", ",\"upgrade\":true"},
-        {"GET", "/rare", ",\"rate_limit\":{\"requests\":2,\"seconds\":60,\"burst\":2,\"by\":\"address\"}"},
+        {"GET", "/rare",
+         ",\"rate_limit\":{\"requests\":2,\"seconds\":60,\"burst\":2,\"by\":\"address\"}"},
         {"GET", "/later", ",\"response_from\":\"http_async\""},
         {"POST", "/later", ",\"response_from\":\"kafka\""},
         {"POST", "/events", ",\"target\":\"kafka\",\"topic\":\"t\""},
@@ -310,7 +311,7 @@ static inline void expect_count(const char *labels, unsigned n)
     rg_buf_done(&out);
 }
 
-#define TEST(name) cmocka_unit_test_setup_teardown(name, stage_setup, stage_teardown)
+#define TEST(name)      cmocka_unit_test_setup_teardown(name, stage_setup, stage_teardown)
 #define TEST_2017(name) cmocka_unit_test_setup_teardown(name, stage_setup_2017, stage_teardown)
 
 static inline int group_setup(void **state)

@@ -170,8 +170,8 @@ static void a_client_that_does_not_read_holds_the_service_back(void **state)
 /* ---- definitions ---- */
 
 #define ITEMS(method, status)                                                                      \
-    "method=\"" method "\",path=\"/items\",target=\"http\",response_from=\"http\",status=\"" status    \
-    "\""
+    "method=\"" method                                                                             \
+    "\",path=\"/items\",target=\"http\",response_from=\"http\",status=\"" status "\""
 
 static void ask_items(void)
 {
@@ -226,7 +226,8 @@ static void trailers_come_back(void **state)
 {
     (void)state;
     ask_items();
-    answer("HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n3\r\none\r\n0\r\nx-sum: 3\r\n\r\n");
+    answer(
+        "HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n3\r\none\r\n0\r\nx-sum: 3\r\n\r\n");
     expect_answer("0\r\nx-sum: 3\r\n\r\n");
 }
 
