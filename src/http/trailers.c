@@ -67,11 +67,11 @@ bool rg_trailers_allow(struct rg_str name)
 long rg_trailers_fields(const struct rg_trailers *trailers,
                         struct rg_http_field fields[RG_MAX_TRAILERS], struct rg_why *why)
 {
-    struct rg_h1_cursor at = {trailers->text.p, trailers->text.p + trailers->text.n};
     size_t all = 0, n = 0;
 
     if (trailers->text.n == 0)
         return 0;
+    struct rg_h1_cursor at = {trailers->text.p, trailers->text.p + trailers->text.n};
     while (!rg_h1_take_crlf(&at)) {
         struct rg_http_field field;
         const char *wrong = rg_h1_take_field(&at, &field);
