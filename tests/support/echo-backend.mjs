@@ -9,8 +9,9 @@ import { deferred, within } from './wait.mjs';
 /** Answers 200 with what it received, as JSON. */
 export function echo({ method, path, headers, body }, response) {
   const [, pathname, query = ''] = /^([^?]*)\??(.*)$/s.exec(path);
-  response.writeHead(200, { 'content-type': 'application/json' })
-    .end(JSON.stringify({ method, path: pathname, query, headers, body }));
+  const text = JSON.stringify({ method, path: pathname, query, headers, body });
+  response.writeHead(200, { 'content-type': 'application/json',
+    'content-length': Buffer.byteLength(text) }).end(text);
 }
 
 /** A backend for one test. Another answer than the echo may be given. */

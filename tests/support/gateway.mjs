@@ -151,8 +151,10 @@ export class Gateway {
     gateway.run = new Run([command, ...args], { env: given, ...options });
     try {
       await gateway.#readPorts(command, given);
-      await until(async () => (await gateway.get('/_rig/health')).status === 200,
-        'the gateway is healthy', 10000);
+      // Behind a balancer that says whose a connection is the public port answers nobody else.
+      const ask = given.PROXY_PROTOCOL === undefined
+        ? () => gateway.get('/_rig/health') : () => gateway.internal('/health');
+      await until(async () => (await ask()).status === 200, 'the gateway is healthy', 10000);
     } catch (error) {
       gateway.kill();
       throw error;
