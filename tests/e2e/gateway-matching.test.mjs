@@ -4,7 +4,10 @@
 // - Definitions go by their ids, endpoints by their places; the first counts.
 // - What is matched is what is sent on, and nothing that a client writes costs much.
 import assert from 'node:assert/strict';
+import { writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
 import { describe, it } from 'node:test';
+import { testDirectory } from '../support/certificates.mjs';
 import { api, assertEcho, assertNotFound, echoBackend, environment, shop, suiteApis, testApis }
   from '../support/echo-backend.mjs';
 import { testGateway } from '../support/gateway.mjs';
@@ -138,6 +141,15 @@ describe('matching', () => {
     assertEcho(await get('/small'), { method: 'GET' });
     const { backend, gateway } = await testApis(t, () => []);
     await define(gateway, api('posted', backend.port, [['small', 'get', '/small']]));
+    assertEcho(await gateway.get('/small'), { method: 'GET' });
+  });
+
+  it('configuration 18: so it may in a file of definitions', async (t) => {
+    const backend = await echoBackend(t);
+    const directory = await testDirectory(t);
+    const file = join(directory, 'apis.json');
+    await writeFile(file, JSON.stringify([api('filed', backend.port, [['small', 'get', '/small']])]));
+    const gateway = await testGateway(t, { env: { PROXY_CONFIG_FILE: file } });
     assertEcho(await gateway.get('/small'), { method: 'GET' });
   });
 

@@ -119,6 +119,12 @@ describe('where services are', () => {
     });
   }
 
+  it('configuration 22: IS_HOST, which nobody has set, is localhost', async (t) => {
+    const { backend, gateway } = await testApis(t,
+      (port) => [at({ use_env: true, target_url: 'IS_HOST', port })]);
+    assert.equal(await hostOf(gateway), `localhost:${backend.port}`);
+  });
+
   it('api-gateway 28: of a URL only scheme and host count', async (t) => {
     const { backend, gateway } = await testApis(t,
       (port) => [at({ target_url: 'http://127.0.0.1:1/base', port })]);

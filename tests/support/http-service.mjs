@@ -1,5 +1,6 @@
 // A service that the gateway asks: an HTTP server which records every request and answers as told.
 import http from 'node:http';
+import https from 'node:https';
 import { Inbox } from './wait.mjs';
 
 export class HttpService {
@@ -11,13 +12,17 @@ export class HttpService {
   answer;
   port;
   #server;
+  #tls;
 
-  constructor(answer) {
+  /** tls: options of node:tls, for a service that is spoken to with it. */
+  constructor(answer, tls = null) {
     this.answer = answer;
+    this.#tls = tls;
   }
 
   async listen(port = 0) {
-    this.#server = http.createServer((req, res) => this.#take(req, res));
+    const take = (req, res) => this.#take(req, res);
+    this.#server = this.#tls ? https.createServer(this.#tls, take) : http.createServer(take);
     await new Promise((resolve, reject) => {
       this.#server.once('error', reject);
       this.#server.listen(port, '127.0.0.1', resolve);
