@@ -10,6 +10,7 @@
 import { readFile, writeFile } from 'node:fs/promises';
 
 const JSON_TYPE = 'application/json';
+const MAX_MS = 2147483647;
 const text = { type: 'string' };
 const whole = (minimum, maximum, more = {}) => ({ type: 'integer', minimum, ...(maximum && { maximum }), ...more });
 const flag = (value, description) => ({ type: 'boolean', default: value, description });
@@ -77,10 +78,11 @@ const schemas = {
     schema: { ...text, description: 'Avro subject, for Kafka.' },
     response_from: { ...text, enum: ['http', 'kafka', 'http_async', 'kinesis', 'nats'], default: 'http',
       description: 'Where the answer comes from.' },
-    rate_limit: object(['requests', 'seconds'], {
-      requests: whole(1), seconds: whole(1), burst: whole(1),
-      by: { ...text, enum: ['address', 'session'], default: 'address' },
-    }, { description: 'How often one client may ask; beyond it 429.' }),
+    rate_limit: object(['requests'], {
+      requests: whole(1, 1000000000), seconds: whole(1, 86400, { default: 1 }),
+      burst: whole(1, 1000000000, { description: 'How many may come at once; requests unless told.' }),
+      by: { ...text, enum: ['address', 'session'], default: 'address', description: 'session only where the endpoint is secured.' },
+    }, { description: 'How often one client may ask; beyond it 429.', example: { requests: 100, seconds: 60, burst: 20 } }),
     upgrade: flag(false, 'Whether a client may switch protocols, to WebSocket for example.'),
     encoded_slashes: flag(false, 'Whether %2F and %5C may stand in the path.'),
   }),
@@ -99,13 +101,17 @@ const schemas = {
       description: 'Host, or scheme://host; with use_env the name of a variable that has it. Required unless targets is given.' },
     port: whole(1, 65535),
     use_env: flag(false, 'target_url names a variable.'),
-    targets: list({ ...text }, { minItems: 1, example: ['10.0.0.7:8080', '10.0.0.8'],
+    targets: list({ ...text }, { minItems: 1, maxItems: 64, example: ['10.0.0.7:8080', '10.0.0.8'],
       description: 'Addresses of the service, in place of target_url; port where an address has none.' }),
     tls: object([], { ca_file: text, cert_file: text, key_file: text, server_name: text, verify: flag(true, 'Check the certificate.') },
       { description: 'For https.' }),
-    connect_timeout_ms: whole(1), response_timeout_ms: whole(1), idle_timeout_ms: whole(1),
-    max_body_bytes: whole(0), max_header_bytes: whole(1), max_connections: whole(1),
-    retry: { type: 'boolean', description: 'Whether a request that is safe to repeat is repeated once on another connection.' },
+    connect_timeout_ms: whole(1, MAX_MS),
+    response_timeout_ms: whole(1, MAX_MS, { description: 'Until the answer begins; PROXY_RECV_TIMEOUT unless told.' }),
+    idle_timeout_ms: whole(1, MAX_MS, { description: 'While the answer is under way.' }),
+    max_body_bytes: whole(0, undefined, { description: 'Of a request; 0: unlimited. PROXY_BODY_BYTES unless told.' }),
+    max_header_bytes: whole(1024, 1048576, { description: 'Of an answer\'s head.' }),
+    max_connections: whole(0, 100000, { description: 'To one address; 0: the default.' }),
+    retry: flag(true, 'Whether a request that is safe to repeat is repeated once.'),
   }, { description: 'The service behind the API.' }),
 
   Done: object(['message'], { message: { ...text, const: 'ok' } }, { example: { message: 'ok' } }),
@@ -119,15 +125,15 @@ const schemas = {
   },
 
   Problem: object(['title', 'status'], {
-    type: { ...text, default: 'about:blank' }, title: text, status: { type: 'integer' },
+    type: { ...text, default: 'about:blank' }, title: text, status: { type: 'integer' }, detail: text,
     errors: list(object(['detail'], {
       detail: text, pointer: { ...text, description: 'JSON pointer (RFC 6901) as a fragment.' },
-      key: { ...text, description: 'As in Faults.' },
+      key: { ...text, description: 'As in Faults.' }, field: text,
     })),
   }, {
     description: 'The same as RFC 9457 tells it, to who accepts application/problem+json.',
-    example: { type: 'about:blank', title: 'The definition is not valid.', status: 400,
-      errors: [{ detail: 'must be string', pointer: '#/name', key: 'api' }] },
+    example: { type: 'about:blank', title: 'Bad Request', status: 400, detail: 'the definition has 1 fault',
+      errors: [{ detail: 'name must be string', pointer: '#/name', key: 'api', field: 'name' }] },
   }),
 
   Errors: object(['errors'], { errors: object(['detail'], { detail: text }) },

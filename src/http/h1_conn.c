@@ -26,7 +26,6 @@
 #include "base/alloc.h"
 #include "base/log.h"
 #include "event/json.h"
-#include "http/h1_fields_priv.h"
 #include "http/trailers.h"
 
 #define RATE_WINDOW_MS   10000
@@ -775,17 +774,6 @@ static bool write_piece(struct rg_exchange *exchange, struct rg_str piece)
     return kept(c) < ENOUGH_KEPT;
 }
 
-/* The last chunk with what may be sent of the trailers (RFC 9112 7.1.2). */
-static void add_last_chunk(struct rg_buf *out, const struct rg_http_field *trailers, size_t n)
-{
-    rg_buf_add(out, "0\r\n", 3);
-    for (size_t i = 0; i < n; i++) {
-        if (rg_trailer_is_allowed(trailers[i].name))
-            rg_h1_add_field(out, trailers[i].name, trailers[i].value);
-    }
-    rg_buf_add(out, "\r\n", 2);
-}
-
 static void finish_pieces(struct rg_exchange *exchange, const struct rg_http_field *trailers,
                           size_t trailers_n)
 {
@@ -797,8 +785,11 @@ static void finish_pieces(struct rg_exchange *exchange, const struct rg_http_fie
     rg_reactor_cancel_late(&c->late);
     end_body(c);
     if (c->is_chunked) {
+        /* RFC 9112 7.1.2 */
         rg_buf_clear(last);
-        add_last_chunk(last, trailers, trailers_n);
+        rg_buf_add(last, "0\r\n", 3);
+        rg_trailers_add(last, trailers, trailers_n);
+        rg_buf_add(last, "\r\n", 2);
         struct iovec iov[2] = {{0}, {last->p, last->n}};
         send_pieces(c, iov, 2);
     }

@@ -2,14 +2,15 @@
  * server_priv.h - what a server, its connections and the exchanges on them know of each other.
  *
  * server.c has the list of connections, exchange.c is what a handler sees, h1_conn.c and h2_conn.c
- * read requests and write answers. A connection begins as h1_conn.c's, which hands it over when its
- * first bytes say so.
+ * read requests and write answers, proxied.c what a balancer says before them. A connection begins
+ * as h1_conn.c's, which hands it over when its first bytes say so.
  *
  * Thread: the reactor.
  */
 #pragma once
 
 #include "base/slots.h"
+#include "base/throttle.h"
 #include "http/server.h"
 
 /* Rows of a server's counters; see server.c for names and meaning. */
@@ -28,6 +29,7 @@ enum {
     RG_HTTP_H2_RESETS_IN,
     RG_HTTP_H2_RESETS_OUT,
     RG_HTTP_H2_FLOODS,
+    RG_HTTP_PROXY_ERRORS,
     RG_HTTP_ROWS
 };
 
@@ -125,6 +127,7 @@ struct rg_http_server {
     struct rg_http_link *next_link;          /* of a walk over all of them that may close any */
     struct rg_buf h2_spare[RG_H2_MAX_SPARE]; /* memory for output, between two uses */
     size_t h2_spare_n;
+    struct rg_throttle proxy_errors;
     size_t h2_unflushed; /* bytes that connections of HTTP/2 keep for the end of the turn */
     bool is_draining;
 
@@ -141,6 +144,9 @@ struct rg_http_server {
 void rg_http_server_add(struct rg_http_server *server, struct rg_http_link *link,
                         const struct rg_http_link_ops *ops);
 void rg_http_server_remove(struct rg_http_server *server, struct rg_http_link *link);
+
+/* Begins HTTP on transport's socket (taken), with TLS where it is secure. */
+void rg_http_server_begin(struct rg_http_server *server, struct rg_http_transport transport);
 
 void rg_http_server_count_status(struct rg_http_server *server, int status);
 
@@ -194,6 +200,11 @@ void rg_exchange_tell_error(struct rg_exchange *exchange, int status, const stru
 /* Whether a body that has so many bytes, or so many more, is too long for whoever receives it; why
  * is for the error that is to be told then. */
 bool rg_exchange_is_too_long(const struct rg_exchange *exchange, uint64_t n, struct rg_why *why);
+
+/* ---- proxied.c ---- */
+
+/* A connection on a socket (taken) that begins with a header of the PROXY protocol. */
+void rg_proxied_open(struct rg_http_server *server, int fd, bool is_secure);
 
 /* ---- h1_conn.c ---- */
 

@@ -89,3 +89,34 @@ long rg_trailers_read(struct rg_str section, struct rg_http_field fields[RG_MAX_
         return rg_why_set(why, -400, "", "something follows the trailers");
     return (long)n;
 }
+
+void rg_trailers_add(struct rg_buf *section, const struct rg_http_field *fields, size_t n)
+{
+    size_t start = section->n, added = 0;
+
+    for (size_t i = 0; i < n && added < RG_MAX_TRAILERS; i++) {
+        size_t line_n = fields[i].name.n + fields[i].value.n + sizeof(": \r\n") - 1;
+        if (line_n > RG_MAX_TRAILER_BYTES - (section->n - start) ||
+            !rg_trailer_is_allowed(fields[i].name) || !rg_h1_is_all(fields[i].value, VALUE))
+            continue;
+        rg_h1_add_field(section, fields[i].name, fields[i].value);
+        added++;
+    }
+}
+
+long rg_trailers_take(struct rg_trailers *trailers, struct rg_chunked *c, const char *p, size_t n,
+                      struct rg_str *ret_data, bool *ret_done, struct rg_why *why)
+{
+    unsigned before = c->trailer_n;
+    long used = rg_chunked_take(c, p, n, ret_data, ret_done, why);
+
+    if (used <= 0)
+        return used;
+    /* Nothing follows trailers, so they are the last that was taken. */
+    size_t run = c->trailer_n - before;
+    const char *from = p + used - run;
+    /* The empty line alone is what nearly all bodies have. */
+    if (run > 0 && (before > 0 ? trailers->text.n > 0 : *from != '\r'))
+        rg_buf_add(&trailers->text, from, run);
+    return used;
+}

@@ -37,9 +37,9 @@ void rg_socket_watch(struct rg_socket *socket, unsigned interest)
         rg_sockets_make_ready(socket);
 }
 
-void rg_socket_nudge(struct rg_socket *socket)
+void rg_socket_nudge(struct rg_socket *socket, unsigned events)
 {
-    socket->ready |= RG_READY_READ;
+    socket->ready |= (unsigned char)events;
     rg_sockets_make_ready(socket);
 }
 
@@ -177,6 +177,12 @@ struct rg_stream *rg_socket_open(struct rg_reactor *reactor, int fd,
     return &socket->stream;
 }
 
+void rg_socket_drained(struct rg_stream *stream)
+{
+    rg_assert(stream->ops == &socket_ops);
+    rg_socket_not_ready(of_stream(stream), RG_READY_READ);
+}
+
 void rg_socket_set_abort(int fd)
 {
     const struct linger at_once = {.l_onoff = 1, .l_linger = 0};
@@ -186,6 +192,18 @@ void rg_socket_set_abort(int fd)
 
 /* ---- addresses ---- */
 
+void rg_socket_address_text(int family, const void *address, char out[RG_PEER_SIZE])
+{
+    const struct in6_addr *v6 = address;
+
+    if (family == AF_INET6 && IN6_IS_ADDR_V4MAPPED(v6)) {
+        family = AF_INET;
+        address = &v6->s6_addr[12];
+    }
+    if (inet_ntop(family, address, out, RG_PEER_SIZE) == NULL)
+        out[0] = '\0';
+}
+
 void rg_socket_peer(int fd, char out[RG_PEER_SIZE])
 {
     union {
@@ -194,19 +212,12 @@ void rg_socket_peer(int fd, char out[RG_PEER_SIZE])
         struct sockaddr_in6 v6;
     } address = {0};
     socklen_t n = sizeof(address);
-    const void *from = NULL;
-    int family = AF_INET;
 
     out[0] = '\0';
     if (getpeername(fd, &address.any, &n) != 0)
         return;
-    if (address.any.sa_family == AF_INET) {
-        from = &address.v4.sin_addr;
-    } else if (address.any.sa_family == AF_INET6) {
-        bool is_v4 = IN6_IS_ADDR_V4MAPPED(&address.v6.sin6_addr);
-        family = is_v4 ? AF_INET : AF_INET6;
-        from = is_v4 ? &address.v6.sin6_addr.s6_addr[12] : address.v6.sin6_addr.s6_addr;
-    }
-    if (from != NULL)
-        inet_ntop(family, from, out, RG_PEER_SIZE);
+    if (address.any.sa_family == AF_INET)
+        rg_socket_address_text(AF_INET, &address.v4.sin_addr, out);
+    else if (address.any.sa_family == AF_INET6)
+        rg_socket_address_text(AF_INET6, &address.v6.sin6_addr, out);
 }

@@ -1,4 +1,6 @@
 /*
+ * socket_priv.h - the socket under a stream, for what builds on it (tls.c), and addresses.
+
  * socket_priv.h - the socket under a stream, for what builds on it (tls_stream.c), and how the
  * reactor tells of it (sockets.c).
  *
@@ -45,8 +47,8 @@ int rg_socket_init(struct rg_socket *socket, const struct rg_stream_ops *ops,
 /* Asks for readiness: RG_READY_READ, RG_READY_WRITE, or neither for the hang-up alone. */
 void rg_socket_watch(struct rg_socket *socket, unsigned interest);
 
-/* Has the owner told in the next turn of the loop that it can read, whatever the socket says. */
-void rg_socket_nudge(struct rg_socket *socket);
+/* Has the owner told of events in the next turn of the loop, whatever the socket says. */
+void rg_socket_nudge(struct rg_socket *socket, unsigned events);
 
 /* Turns readiness into the owner's callbacks. */
 void rg_socket_tell(struct rg_socket *socket, unsigned events);
@@ -71,9 +73,14 @@ static inline void rg_socket_not_ready(struct rg_socket *socket, unsigned events
 /* Closes the descriptor; on_closed is called, and may free, at the end of the turn. */
 void rg_socket_close(struct rg_socket *socket, rg_socket_closed_fn *on_closed);
 
+/*
+ * Writes an address (struct in_addr or in6_addr, by family) as text: IPv4 in IPv6 form as IPv4.
+ * Thread: any.
+ */
+void rg_socket_address_text(int family, const void *address, char out[RG_PEER_SIZE]);
+
 /* ---- sockets.c ---- */
 
-/* Registers or unregisters; the latter happens by itself with the descriptor's end. */
 int rg_sockets_add(struct rg_reactor *reactor, struct rg_socket *socket);
 
 /* Its turn comes in the next turn of the loop. */

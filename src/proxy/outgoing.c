@@ -55,6 +55,7 @@ static enum kind kind_of(struct rg_str name)
     } known[] = {
         {2, OF_HOP, "te"},
         {4, HOST, "host"},
+        {5, OF_HOP, "close"}, /* an option of Connection, hence never a field (RFC 9110 16.3.1) */
         {5, OF_HOP, "proxy"},
         {6, OF_HOP, "expect"},
         {6, COOKIE, "cookie"},
@@ -161,8 +162,7 @@ static void strike_nominated(const struct rg_request *req, unsigned char *kinds)
         struct rg_str rest = kinds[i] == CONNECTION ? req->fields[i].value : rg_str_c(NULL);
         while (rest.p != NULL) {
             struct rg_str option = rg_str_trim(rg_str_split(&rest, ','));
-            /* close is no field. */
-            if (option.n == 0 || is_decided(kind_of(option)) || is_same_name(option, "close"))
+            if (option.n == 0 || is_decided(kind_of(option)))
                 continue;
             if (!is_indexed)
                 index_names(&table, req);
@@ -664,7 +664,8 @@ static void add_trace(struct writer *w)
     rg_trace_child(trace, rg_buf_reserve(w->scratch, RG_TRACEPARENT_LEN + 1));
     w->scratch->n += RG_TRACEPARENT_LEN;
     add_made(w, RG_STR("traceparent"), start);
-    if (trace->tracestate_n > 0)
+    /* Without a traceparent of its own it belongs to no trace. */
+    if (trace->is_continued && trace->tracestate_n > 0)
         add(w, RG_STR("tracestate"), rg_str_n(trace->tracestate, trace->tracestate_n));
 }
 

@@ -177,16 +177,6 @@ void rg_request_log_record(struct rg_request_log *log, const struct rg_endpoint 
         record(log, &call, claims);
 }
 
-void rg_request_log_put(struct rg_request_log *log, const struct rg_proxy_route *route,
-                        const struct rg_claims *claims, struct rg_str path, const char *peer)
-{
-    struct call call = {
-        .definition = route->definition, .route_path = route->path, .path = path, .peer = peer};
-
-    if (log->settings.send != NULL)
-        record(log, &call, claims);
-}
-
 void rg_request_log_expose(struct rg_request_log *log, struct rg_buf *out)
 {
     static const char name[] = "rgate_request_log_failed_total";

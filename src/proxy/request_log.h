@@ -14,7 +14,6 @@
 #include "base/buf.h"
 #include "http/trace.h"
 #include "proxy/api.h"
-#include "proxy/route.h"
 
 struct rg_request_log;
 
@@ -56,10 +55,6 @@ void rg_request_log_call(struct rg_request_log *log, const struct rg_endpoint *e
 /* Records a request of 2017, whose endpoint needed a token with these claims. */
 void rg_request_log_record(struct rg_request_log *log, const struct rg_endpoint *endpoint,
                            const struct rg_claims *claims, struct rg_str path, const char *peer);
-
-/* The same for a route. */
-void rg_request_log_put(struct rg_request_log *log, const struct rg_proxy_route *route,
-                        const struct rg_claims *claims, struct rg_str path, const char *peer);
 
 /* Appends how many requests were not recorded. */
 void rg_request_log_expose(struct rg_request_log *log, struct rg_buf *out);

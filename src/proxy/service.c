@@ -87,7 +87,7 @@ static int parse_authority(struct rg_str text, struct rg_service_url *url)
 }
 
 /* Takes the scheme off *text. */
-static int parse_scheme(struct rg_str *text, struct rg_service_url *url)
+static void take_scheme(struct rg_str *text, struct rg_service_url *url)
 {
     static const struct rg_str https = RG_STR("https://"), http = RG_STR("http://");
 
@@ -97,37 +97,43 @@ static int parse_scheme(struct rg_str *text, struct rg_service_url *url)
         size_t n = url->is_https ? https.n : http.n;
         *text = rg_str_n(text->p + n, text->n - n);
     }
-    for (size_t i = 0; i + 3 <= text->n; i++) {
-        if (memcmp(text->p + i, "://", 3) == 0 && memchr(text->p, '/', i) == NULL)
-            return RG_EINVAL;
-    }
-    return 0;
 }
 
-/* What is in front of the path, without the user. */
-static struct rg_str authority_of(struct rg_str text, bool *has_more)
+/* Takes what is in front of the path off *text. */
+static struct rg_str take_authority(struct rg_str *text)
 {
     size_t n = 0;
 
-    while (n < text.n && strchr("/?#", text.p[n]) == NULL)
+    while (n < text->n && text->p[n] != '/' && text->p[n] != '?' && text->p[n] != '#')
         n++;
-    *has_more = n < text.n;
-    for (size_t i = n; i > 0; i--) {
-        if (text.p[i - 1] == '@') {
-            *has_more = true;
-            return rg_str_n(text.p + i, n - i);
+    struct rg_str authority = rg_str_n(text->p, n);
+    *text = rg_str_n(text->p + n, text->n - n);
+    return authority;
+}
+
+/* The user is in front of the last @. */
+static void drop_user(struct rg_str *authority, struct rg_service_url *url)
+{
+    for (size_t i = authority->n; i > 0; i--) {
+        if (authority->p[i - 1] == '@') {
+            url->has_more = true;
+            *authority = rg_str_n(authority->p + i, authority->n - i);
+            return;
         }
     }
-    return rg_str_n(text.p, n);
 }
 
 int rg_service_url_parse(struct rg_str text, struct rg_service_url *ret, struct rg_why *why)
 {
     *ret = (struct rg_service_url){0};
     text = rg_str_trim(text);
-    if (parse_scheme(&text, ret) < 0)
+    take_scheme(&text, ret);
+    struct rg_str authority = take_authority(&text);
+    if (rg_str_ends_with(authority, RG_STR(":")) && rg_str_starts_with(text, RG_STR("//")))
         return rg_why_set(why, RG_EINVAL, "", "must begin with http:// or https:// or be a host");
-    struct rg_str authority = authority_of(text, &ret->has_more);
+    ret->has_more = text.n > 0;
+    if (ret->has_scheme)
+        drop_user(&authority, ret);
     if (parse_authority(authority, ret) < 0)
         return rg_why_set(why, RG_EINVAL, "", WRONG_HOST);
     return 0;

@@ -1,6 +1,8 @@
 #include "rgate/config.h"
 
+#include <arpa/inet.h>
 #include <limits.h>
+#include <netdb.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <unistd.h>
@@ -12,7 +14,6 @@
 #include "http/client.h"
 #include "net/networks.h"
 #include "proxy/definition.h"
-#include "proxy/route_list.h"
 #include "rgate/cmd.h"
 #include "rgate/config_priv.h"
 #include "rgate/https.h"
@@ -294,23 +295,20 @@ static void load_tokens(struct rg_config *config, struct rg_problems *problems)
 
 /* ---- APIs ---- */
 
-static bool needs_key(const struct rg_api *api)
+bool rg_config_is_2017(const struct rg_config *config)
 {
-    for (size_t i = 0; i < api->endpoints_n; i++) {
-        if (api->dialect == RG_DIALECT_2017 && api->endpoints[i].is_secured)
+    return config->apis_n > 0 && config->apis[0]->dialect == RG_DIALECT_2017;
+}
+
+bool rg_config_records_2017(const struct rg_config *config)
+{
+    if (!rg_config_is_2017(config))
+        return false;
+    for (size_t i = 0; i < config->apis[0]->endpoints_n; i++) {
+        if (config->apis[0]->endpoints[i].is_secured)
             return true;
     }
     return false;
-}
-
-/* What the forwarder of 2017 reads; what is wrong or never used has been told. */
-static void load_routes(struct rg_config *config, struct rg_str json, rg_getenv_fn *env,
-                        struct rg_problems *problems)
-{
-    struct rg_buf warnings = {0};
-
-    config->routes = rg_route_list_read(json, env, problems, &warnings);
-    rg_buf_done(&warnings);
 }
 
 static void load_apis(struct rg_config *config, rg_getenv_fn *env, struct rg_problems *problems)
@@ -329,9 +327,8 @@ static void load_apis(struct rg_config *config, rg_getenv_fn *env, struct rg_pro
                             &config->apis_n) < 0 ||
         config->apis_n == 0)
         return;
-    if (config->apis[0]->dialect == RG_DIALECT_2017)
-        load_routes(config, rg_buf_str(&json), env, problems);
-    if (needs_key(config->apis[0]) && config->jwt_secret_key == NULL && config->jwt_jwks == NULL)
+    if (rg_config_records_2017(config) && config->jwt_secret_key == NULL &&
+        config->jwt_jwks == NULL)
         rg_problem_add(problems, RG_DEFINITIONS_VARIABLE, NULL,
                        "routes with auth need a key to check tokens with: set JWT_SECRET_KEY or "
                        "JWT_JWKS");
@@ -369,6 +366,50 @@ static void load_forwarded(struct rg_config *config, struct rg_problems *problem
     }
 }
 
+/* The address to show of those that a name has: IPv4, which is what the reference shows, if there
+ * is one. */
+static const struct addrinfo *preferred(const struct addrinfo *list)
+{
+    for (const struct addrinfo *a = list; a != NULL; a = a->ai_next) {
+        if (a->ai_family == AF_INET)
+            return a;
+    }
+    return list;
+}
+
+/* As a node of Forwarded: IPv6 in brackets. */
+static char *node_of(const struct addrinfo *address)
+{
+    char text[INET6_ADDRSTRLEN], node[INET6_ADDRSTRLEN + 2];
+
+    if (address->ai_family == AF_INET) {
+        const struct sockaddr_in *in = (const void *)address->ai_addr;
+        inet_ntop(AF_INET, &in->sin_addr, node, sizeof(node));
+    } else {
+        const struct sockaddr_in6 *in6 = (const void *)address->ai_addr;
+        inet_ntop(AF_INET6, &in6->sin6_addr, text, sizeof(text));
+        snprintf(node, sizeof(node), "[%s]", text);
+    }
+    return rg_strndup(node, strlen(node));
+}
+
+/* Looked up here, where waiting for an answer delays nobody's request. */
+static void load_host_address(struct rg_config *config)
+{
+    const struct addrinfo hints = {.ai_family = AF_UNSPEC, .ai_socktype = SOCK_STREAM};
+    struct addrinfo *list = NULL;
+
+    if (getaddrinfo(config->host, NULL, &hints, &list) == 0 && list != NULL) {
+        config->host_address = node_of(preferred(list));
+    } else {
+        config->host_address = rg_strndup("unknown", 7);
+        rg_buf_addf(&config->warnings, "HOST has no address (%s): services are told by=unknown\n",
+                    config->host);
+    }
+    if (list != NULL)
+        freeaddrinfo(list);
+}
+
 /* legacy-channels.md 11.7: records of users' requests are messages to them, as they were in 2017.
  */
 /* ---- records of requests ---- */
@@ -398,7 +439,7 @@ static void check_request_log(const struct rg_config *config, struct rg_problems
 
 static void complete_log_topic(struct rg_config *config)
 {
-    const char *topic = config->routes != NULL ? "message" : "rig-request-log";
+    const char *topic = rg_config_is_2017(config) ? "message" : "rig-request-log";
 
     if (config->kafka.log_topic == NULL)
         config->kafka.log_topic = rg_strndup(topic, strlen(topic));
@@ -441,6 +482,7 @@ struct rg_config *rg_config_load(rg_getenv_fn *env, struct rg_problems *problems
     check_request_log(config, problems);
     rg_kafka_check_topics(&config->proxy_kafka_response_topics, "PROXY_KAFKA_RESPONSE_TOPICS",
                           problems);
+    load_host_address(config);
     complete_log_topic(config);
     return problems->n == 0 ? RG_STEAL(config) : NULL;
 }
@@ -454,7 +496,6 @@ void rg_config_free(struct rg_config **configp)
     rg_options_done(rg_config_rows, rg_config_rows_n, config);
     rg_options_done(rg_kafka_options, rg_kafka_options_n, &config->kafka);
     rg_extractors_free(&config->extractors);
-    rg_proxy_routes_free(&config->routes);
     for (size_t i = 0; i < config->apis_n; i++)
         rg_api_unref(&config->apis[i]);
     rg_free(config->apis);

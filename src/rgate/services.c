@@ -84,8 +84,7 @@ static void start_log(struct rg_services *services)
 {
     const struct rg_config *config = services->config;
     bool has_producer = services->producer != NULL;
-    bool needs_records =
-        has_producer && config->routes != NULL && rg_proxy_routes_need_tokens(config->routes);
+    bool needs_records = has_producer && rg_config_records_2017(config);
     bool needs_events = has_producer && rg_config_logs_requests_to(config, "kafka");
     const struct rg_request_log_settings settings = {
         .topic = config->kafka.log_topic,
@@ -158,33 +157,60 @@ void rg_services_stop_answers(struct rg_services *services, int timeout_ms)
 
 /* ---- life ---- */
 
+static void start_access_log(struct rg_services *services)
+{
+    const struct rg_access_log_settings settings = {
+        (enum rg_access_format)services->config->access_log,
+        (unsigned)services->config->access_log_sample, 1};
+
+    if (settings.format != RG_ACCESS_OFF)
+        services->access_log = rg_access_log_new(&settings);
+}
+
+static struct rg_proxy *build_proxy(const struct rg_services *services,
+                                    struct rg_verifier *verifier)
+{
+    const struct rg_config *config = services->config;
+    uint64_t connect_ms = (uint64_t)config->proxy_connect_timeout_ms;
+    uint64_t recv_ms = (uint64_t)config->proxy_recv_timeout_ms;
+    const struct rg_proxy_settings settings = {
+        .catalogue = services->catalogue,
+        .verifier = verifier,
+        .quota = services->quota,
+        .answers = services->answers,
+        .log = services->log,
+        .access_log = services->access_log,
+        .outgoing = {config->forwarded_headers, config->trusted_proxies, config->host_address,
+                     "rgate"},
+        .cors = config->cors,
+        .is_2017 = rg_config_is_2017(config),
+        .connect_timeout_ms = recv_ms < connect_ms ? recv_ms : connect_ms,
+        .recv_timeout_ms = recv_ms,
+        .max_body_bytes = (uint64_t)config->proxy_body_bytes,
+        .answer_timeout_ms =
+            {
+                [RG_FROM_KAFKA] = (uint64_t)config->proxy_kafka_response_timeout_ms,
+                [RG_FROM_HTTP_ASYNC] = (uint64_t)config->proxy_http_async_response_timeout_ms,
+                [RG_FROM_KINESIS] = (uint64_t)config->proxy_kinesis_response_timeout_ms,
+                [RG_FROM_NATS] = (uint64_t)config->proxy_nats_response_timeout_ms,
+            },
+    };
+
+    return rg_proxy_new(&settings);
+}
+
 void rg_services_init(struct rg_services *services, const struct rg_config *config,
                       struct rg_verifier *verifier)
 {
-    uint64_t connect_ms = rg_upstream_default_settings.connect_timeout_ms;
-    uint64_t recv_ms = (uint64_t)config->proxy_recv_timeout_ms;
-
-    const struct rg_access_log_settings access_settings = {
-        (enum rg_access_format)config->access_log, (unsigned)config->access_log_sample, 1};
-
     *services = (struct rg_services){.config = config};
     services->catalogue = rg_catalogue_new(config->apis, config->apis_n);
     services->quota = rg_quota_new(RG_QUOTA_MAX_BUCKETS);
     services->answers = rg_answers_new(rg_str_c(config->node_cookie));
-    services->access_log = rg_access_log_new(&access_settings);
+    start_access_log(services);
     rg_produced_init(&services->produced);
     start_producer(services);
     start_log(services);
-    if (config->routes == NULL)
-        return;
-    const struct rg_proxy_settings settings = {
-        .routes = config->routes,
-        .verifier = verifier,
-        .log = services->log,
-        .connect_timeout_ms = recv_ms < connect_ms ? recv_ms : connect_ms,
-        .recv_timeout_ms = recv_ms,
-    };
-    services->proxy = rg_proxy_new(&settings);
+    services->proxy = build_proxy(services, verifier);
 }
 
 void rg_services_stop(struct rg_services *services, int timeout_ms)
@@ -198,7 +224,8 @@ void rg_services_done(struct rg_services *services)
     rg_proxy_free(&services->proxy);
     rg_request_log_free(&services->log);
     rg_produced_done(&services->produced);
-    rg_access_log_free(&services->access_log);
+    if (services->access_log != NULL)
+        rg_access_log_free(&services->access_log);
     rg_answers_free(&services->answers);
     rg_quota_free(&services->quota);
     rg_catalogue_free(&services->catalogue);
@@ -206,15 +233,10 @@ void rg_services_done(struct rg_services *services)
 
 void rg_services_expose(const struct rg_services *services, struct rg_buf *out)
 {
-    if (services->proxy != NULL)
-        rg_proxy_expose(services->proxy, out);
-    else
-        rg_metric_head(out, "rig_proxy_requests_total", "counter",
-                       "Requests that came for services behind the gateway.");
-    if (services->proxy == NULL && services->log != NULL)
-        rg_request_log_expose(services->log, out);
+    rg_proxy_expose(services->proxy, out);
     rg_produced_expose(&services->produced, out);
     rg_catalogue_expose(services->catalogue, out);
     rg_quota_expose(services->quota, out);
-    rg_access_log_expose(services->access_log, out);
+    if (services->access_log != NULL)
+        rg_access_log_expose(services->access_log, out);
 }

@@ -24,11 +24,11 @@ struct rg_services {
     struct rg_catalogue *catalogue; /* the API definitions in force */
     struct rg_quota *quota;
     struct rg_answers *answers;
-    struct rg_access_log *access_log;
+    struct rg_access_log *access_log; /* NULL: off */
     struct rg_produced produced;
     struct rg_producer *producer; /* NULL: Kafka is off */
     struct rg_request_log *log;   /* NULL: nobody asks for records */
-    struct rg_proxy *proxy;       /* NULL: there are no routes */
+    struct rg_proxy *proxy;
 
     struct rg_consumer *answer_consumer; /* NULL: not started */
 };

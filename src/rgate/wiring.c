@@ -64,8 +64,8 @@ struct shard {
     struct rg_route routes[CLIENT_ROUTES];
     struct rg_publish_endpoint publish;
     struct rg_demo_endpoint *demo;
-    struct rg_forwarder *forwarder; /* NULL: there are no routes to services */
-    int fd, https_fd;               /* of the listeners until they are open */
+    struct rg_forwarder *forwarder;
+    int fd, https_fd; /* of the listeners until they are open */
 
     struct rg_inbox_item drain, cut, stop, report; /* commands to it, and its report */
     struct rg_timer http_drain;
@@ -163,6 +163,15 @@ static void start_answers(struct rg_gateway *gateway)
 
 /* ---- what operators ask ---- */
 
+static void expose_forwarders(const struct rg_gateway *gateway, struct rg_buf *out)
+{
+    struct rg_forwarder *all[RG_MAX_REACTORS];
+
+    for (unsigned i = 0; i < gateway->shards_n; i++)
+        all[i] = gateway->shards[i].forwarder;
+    rg_forwarders_expose(all, gateway->shards_n, out);
+}
+
 static void expose(void *arg, struct rg_buf *out)
 {
     struct rg_gateway *gateway = arg;
@@ -171,6 +180,7 @@ static void expose(void *arg, struct rg_buf *out)
     rg_push_expose(gateway->push, out);
     rg_access_expose(&gateway->access, out);
     rg_services_expose(&gateway->services, out);
+    expose_forwarders(gateway, out);
     for (unsigned i = 0; i < gateway->shards_n; i++)
         blocks[i] = rg_http_server_counters(gateway->shards[i].http);
     rg_counters_expose(out, rg_http_counter_rows, rg_http_counter_rows_n, blocks,
@@ -291,8 +301,7 @@ static void report_empty(struct shard *shard)
     /* From here on nobody brings a token or asks a service: what they are asked through ends soon.
      */
     rg_http_server_close_all(shard->http);
-    if (shard->forwarder != NULL)
-        rg_forwarder_close(shard->forwarder);
+    rg_forwarder_close(shard->forwarder);
     rg_reactor_post(&shard->gateway->control, &shard->report, on_report, 0);
 }
 
@@ -300,8 +309,10 @@ static void on_http_drain(struct rg_timer *timer)
 {
     struct shard *shard = RG_CONTAINER_OF(timer, struct shard, http_drain);
 
-    if (rg_http_server_connections(shard->http) == 0 ||
-        shard->reactor.now_ms >= shard->http_drain_until_ms)
+    /* Tunnels have until all is cut: they end when those who use them want it. */
+    bool is_drained = rg_http_server_connections(shard->http) == 0 ||
+                      shard->reactor.now_ms >= shard->http_drain_until_ms;
+    if (is_drained && rg_forwarder_tunnels(shard->forwarder) == 0)
         report_empty(shard);
     else
         rg_reactor_set_timer(&shard->reactor, &shard->http_drain, 1);
@@ -404,23 +415,22 @@ static unsigned reactor_count(const struct rg_config *config)
     return (unsigned)(n < RG_MAX_REACTORS ? n : RG_MAX_REACTORS);
 }
 
-/* Whether "/" is for a service. */
-static bool is_home_routed(const struct rg_config *config)
-{
-    return config->routes != NULL &&
-           rg_proxy_routes_find(config->routes, RG_STR("GET"), RG_STR("/")) != NULL;
-}
-
-/* What no endpoint of ours takes. */
+/* What no endpoint of ours takes is for a service. */
 static struct rg_route catch_all(const struct shard *shard)
 {
-    const struct rg_config *config = shard->gateway->config;
+    return (struct rg_route){RG_METHODS_ALL, "*", rg_forward_handle, shard->forwarder,
+                             RG_BODY_STREAMED};
+}
 
-    if (shard->forwarder != NULL)
-        return (struct rg_route){RG_METHODS_ALL, "*", rg_forward_handle, shard->forwarder,
-                                 (size_t)config->proxy_body_bytes};
-    return (struct rg_route){RG_METHODS_ALL, "*", rg_api_not_found, shard->gateway->push,
-                             (size_t)config->max_event_bytes};
+/* Our page, unless a definition has "/", which may be so from one request to the next. */
+static void serve_home(void *arg, struct rg_exchange *exchange)
+{
+    struct shard *shard = arg;
+
+    if (rg_proxy_has(shard->gateway->services.proxy, RG_STR("GET"), RG_STR("/")))
+        rg_forward_handle(shard->forwarder, exchange);
+    else
+        rg_static_handle(&shard->gateway->welcome, exchange);
 }
 
 static size_t client_routes(struct shard *shard)
@@ -432,9 +442,9 @@ static size_t client_routes(struct shard *shard)
     if (shard->demo != NULL) {
         rg_demo_routes(shard->demo, rows);
         n += RG_DEMO_ROUTES;
-    } else if (gateway->config->welcome_page && !is_home_routed(gateway->config)) {
+    } else if (gateway->config->welcome_page) {
         rows[n++] =
-            (struct rg_route){RG_METHOD_BIT(RG_GET), "/", rg_static_handle, &gateway->welcome, 0};
+            (struct rg_route){RG_METHOD_BIT(RG_GET), "/", serve_home, shard, RG_BODY_STREAMED};
     }
     rows[n++] = (struct rg_route){RG_METHOD_BIT(RG_GET), "/_rig/health", rg_health_handle,
                                   &gateway->health, 0};
@@ -464,13 +474,10 @@ static void build_shard(struct rg_gateway *gateway, unsigned id, const struct rg
     shard->reactor.on_batch = settle_hub;
     if (dev->demo != NULL)
         shard->demo = rg_demo_endpoint_new(dev->demo);
-    if (gateway->services.proxy != NULL)
-        shard->forwarder = rg_forwarder_new(gateway->services.proxy, &shard->reactor);
+    shard->forwarder = rg_forwarder_new(gateway->services.proxy, &shard->reactor);
     size_t n = client_routes(shard);
     shard->http = rg_http_server_new(&shard->reactor, &gateway->http_settings, shard->routes, n);
     shard->hub->http = shard->http;
-    if (shard->forwarder != NULL)
-        rg_forwarder_attach(shard->forwarder, shard->http);
     if (shard->demo != NULL)
         rg_demo_endpoint_attach(shard->demo, &shard->reactor, shard->http);
     shard->listener =
