@@ -16,6 +16,7 @@ struct head {
     struct rg_h1_framing_fields framing;
     struct rg_str options[MAX_CONN_OPTIONS]; /* of Connection, names of fields among them */
     size_t options_n;
+    unsigned upgrades;
     bool is_chunked;
 };
 
@@ -86,7 +87,23 @@ static const char *note_options(struct head *head, struct rg_str value)
         if (head->options_n == MAX_CONN_OPTIONS)
             return "Connection has too many options";
         head->options[head->options_n++] = option;
+        head->res->says_upgrade |= rg_str_eq_nocase(option, RG_STR("upgrade"));
     }
+    return NULL;
+}
+
+static void note_upgrade(struct head *head, struct rg_str value)
+{
+    head->res->upgrade = ++head->upgrades == 1 ? value : rg_str_n(NULL, 0);
+}
+
+/* Of fields that only answers need. Returns NULL, or what is wrong. */
+static const char *note_field(struct head *head, const struct rg_http_field *field)
+{
+    if (field->name.n == 10 && rg_str_eq_nocase(field->name, RG_STR("connection")))
+        return note_options(head, field->value);
+    if (field->name.n == 7 && rg_str_eq_nocase(field->name, RG_STR("upgrade")))
+        note_upgrade(head, field->value);
     return NULL;
 }
 
@@ -103,8 +120,8 @@ static int parse_field(struct head *head)
     wrong = rg_h1_take_field(&head->at, field);
     if (wrong == NULL)
         wrong = rg_h1_note_framing(&head->framing, field);
-    if (wrong == NULL && rg_str_eq_nocase(field->name, RG_STR("connection")))
-        wrong = note_options(head, field->value);
+    if (wrong == NULL)
+        wrong = note_field(head, field);
     return wrong != NULL ? malformed(head, wrong) : 0;
 }
 
@@ -117,13 +134,21 @@ static bool is_nominated(const struct head *head, struct rg_str name)
     return false;
 }
 
+/* Whom a switch is passed on to has to know to what. */
+static bool is_kept(const struct head *head, struct rg_str name)
+{
+    if (head->res->status == 101 && rg_str_eq_nocase(name, RG_STR("upgrade")))
+        return true;
+    return !rg_h1_is_of_hop(name) && !is_nominated(head, name);
+}
+
 static void drop_hop_fields(struct head *head)
 {
     struct rg_h1_response *res = head->res;
     size_t kept = 0;
 
     for (size_t i = 0; i < res->fields_n; i++) {
-        if (!rg_h1_is_of_hop(res->fields[i].name) && !is_nominated(head, res->fields[i].name))
+        if (is_kept(head, res->fields[i].name))
             res->fields[kept++] = res->fields[i];
     }
     res->fields_n = kept;
@@ -197,6 +222,8 @@ int rg_h1_parse_response(const char *p, size_t n, enum rg_method method, struct 
     int err;
 
     res->fields_n = 0;
+    res->upgrade = rg_str_n(NULL, 0);
+    res->says_upgrade = false;
     err = parse_status_line(&head);
     if (err < 0)
         return err;

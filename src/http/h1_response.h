@@ -27,12 +27,14 @@ struct rg_h1_response {
     /*
      * Slices of the head, in its order: the fields that are meant for who asked in the end. Those
      * of framing and of the connection are left out, and whatever Connection names (RFC 9110
-     * 7.6.1).
+     * 7.6.1). With 101 Upgrade stays.
      */
     struct rg_http_field fields[RG_MAX_FIELDS_PER_MESSAGE];
     size_t fields_n;
     enum rg_h1_body body;
-    int64_t length;  /* what Content-Length says, also where no body follows (HEAD); -1: nothing */
+    int64_t length; /* what Content-Length says, also where no body follows (HEAD); -1: nothing */
+    struct rg_str upgrade; /* Upgrade, if there is exactly one */
+    bool says_upgrade;     /* Connection has the option */
     bool keep_alive; /* the service keeps the connection, by version, Connection and framing */
 };
 

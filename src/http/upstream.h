@@ -118,17 +118,19 @@ enum rg_upstream_error {
 };
 
 struct rg_upstream_head {
-    int status; /* 200 to 599 */
-    /* End to end only: without framing and hop-by-hop ones. Borrowed for the call of on_head. */
+    int status; /* 200 to 599; 101 with on_switch */
+    /* End to end only: without framing and hop-by-hop ones, but Upgrade with 101. Borrowed for the
+     * call of on_head. */
     const struct rg_http_field *fields;
     size_t fields_n; /* at most RG_MAX_FIELDS_PER_MESSAGE */
     /* Of the body; -1: not known before its end. To HEAD: what the service says of it. */
     int64_t length;
 };
 
-/* A connection that speaks another protocol from here on. */
+/* A connection that speaks another protocol from here on. It does not count among max_connections
+ * any more. */
 struct rg_upstream_switched {
-    struct rg_stream *stream; /* the callee's to adopt and close */
+    struct rg_stream *stream; /* the callee's to adopt or close before it returns */
     struct rg_buf early;      /* what came behind the 101; the callee's, too */
 };
 
@@ -191,7 +193,8 @@ const struct rg_upstream_timing *rg_upstream_get_timing(const struct rg_upstream
  * Thread: any; blocks of all reactors are summed. */
 void rg_upstreams_expose(struct rg_upstreams *const *all, size_t n, struct rg_buf *out);
 
-/* Reading stops and goes on. While a call is paused it is told nothing. */
+/* Reading stops and goes on. While a call is paused it is told nothing of its answer (on_writable,
+ * which is of the request, may come). */
 void rg_upstream_pause(struct rg_upstream_call *call);
 void rg_upstream_resume(struct rg_upstream_call *call);
 

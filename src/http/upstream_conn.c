@@ -1,339 +1,209 @@
 /*
- * A connection to a service:
+ * A connection to a service, behind the handshake of TLS if there is one:
  *
  *           begin            head told              body told
  *   (new) -------> HEAD ----------------> BODY -------------------> COMPLETE --+--> IDLE (pool)
  *                  ^  |  \____________________________________________^        |     |
  *            1xx   +--+                  (no body)                             |     +-- begin
- *                                                                              +--> closed
- *
- * Bytes are read into the reactor's shared buffer and told from there, in one piece a read (a
- * chunked body is moved together in it). Only the beginning of a head, and what came before a pause
- * and was not told, is copied to the connection: one that is kept owns no buffer.
+ *                     +-- 101 --> (somebody else's stream)                     +--> closed
  *
  * The request is written meanwhile; an answer that comes before its end is told, and costs the
  * connection.
  */
-#include "http/upstream_priv.h"
-
 #include "base/alloc.h"
-
-#define MAX_INTERIMS 10
+#include "http/upstream_priv.h"
+#include "net/tls_client.h"
 
 /* ---- the end of a connection ---- */
 
-static void conn_free(struct rg_upstream_conn *conn)
+void rg_upstream_conn_free(struct rg_upstream_conn *conn)
 {
+    struct rg_upstream_pool *pool = conn->pool;
+
     rg_buf_done(&conn->in);
-    rg_upstream_pool_unref(conn->pool);
+    rg_buf_done(&conn->trailers.text);
+    rg_count(pool->upstreams->counters, RG_UPSTREAM_ROW_OPEN, -1);
+    pool->open--;
+    rg_upstream_pool_serve_late(pool);
+    rg_upstream_address_unref(conn->address);
     rg_free(conn);
+    rg_upstream_pool_unref(pool);
 }
 
 void rg_upstream_conn_close(struct rg_upstream_conn *conn)
 {
-    struct rg_reactor *reactor = conn->stream->reactor;
-
     if (conn->state == RG_UPSTREAM_IDLE)
         rg_upstream_pool_remove(conn);
-    rg_reactor_cancel_timer(reactor, &conn->timer);
-    rg_reactor_cancel_late(&conn->late);
+    rg_reactor_cancel_timer(conn->pool->upstreams->reactor, &conn->timer);
     rg_stream_close(&conn->stream);
+    if (conn->call != NULL)
+        conn->call->conn = NULL;
     conn->call = NULL;
     /* process() still looks at it, and frees it then. */
     if (!conn->is_processing)
-        conn_free(conn);
+        rg_upstream_conn_free(conn);
 }
 
-static void fail(struct rg_upstream_conn *conn, enum rg_upstream_error error,
-                 const struct rg_why *why)
+void rg_upstream_conn_fail(struct rg_upstream_conn *conn, enum rg_upstream_error error,
+                           const struct rg_why *why)
 {
     struct rg_upstream_call *call = conn->call;
 
+    rg_upstream_address_failed(conn->address, why);
     rg_upstream_conn_close(conn);
     rg_upstream_call_fail(call, error, why);
 }
 
-static void malformed(struct rg_upstream_conn *conn, const struct rg_why *why)
+void rg_upstream_conn_why(const struct rg_upstream_conn *conn, int err, struct rg_why *ret)
 {
-    fail(conn, RG_UPSTREAM_MALFORMED, why);
+    const char *reason = err == 0 ? "closed" : rg_strerror(err);
+
+    if (conn->is_tls && rg_tls_client_why(conn->stream)[0] != '\0')
+        reason = rg_tls_client_why(conn->stream);
+    rg_why_set(ret, err, "", "the connection ended before the answer: %s", reason);
 }
 
-static void broken(struct rg_upstream_conn *conn, int err)
+void rg_upstream_conn_broken(struct rg_upstream_conn *conn, int err)
 {
     struct rg_upstream_call *call = conn->call;
     bool was_kept = conn->is_used && !conn->is_heard;
-    bool may_retry = was_kept && (call->is_idempotent || conn->sent == 0);
+    bool may_retry = was_kept && call->is_whole && call->may_retry && !call->was_retried &&
+                     (!conn->has_sent || rg_upstream_call_may_repeat(call));
     struct rg_why why = {0};
 
-    rg_why_set(&why, err, "", "the connection ended before the answer: %s",
-               err == 0 ? "closed" : rg_strerror(err));
-    rg_upstream_conn_close(conn);
-    rg_upstream_call_broken(call, may_retry, &why);
-}
-
-/* Both messages are complete; has_more: something follows the answer. */
-static void complete(struct rg_upstream_conn *conn, bool has_more)
-{
-    struct rg_upstream_call *call = conn->call;
-    bool may_keep = conn->keep_alive && conn->is_sent && !conn->is_mute && !has_more;
-
-    conn->call = NULL;
-    if (!may_keep || !rg_upstream_pool_keep(conn))
+    rg_upstream_conn_why(conn, err, &why);
+    if (may_retry) {
         rg_upstream_conn_close(conn);
-    rg_upstream_call_end(call);
+        rg_upstream_call_retry(call);
+    } else if (was_kept) {
+        /* That it was closed meanwhile says nothing of the service. */
+        rg_upstream_conn_close(conn);
+        rg_upstream_call_fail(call, RG_UPSTREAM_BROKEN, &why);
+    } else {
+        rg_upstream_conn_fail(conn, RG_UPSTREAM_BROKEN, &why);
+    }
 }
 
 /* ---- time ---- */
 
-/* From here on it is the service's turn, unless it is we who do not read. */
-static void restart_timer(struct rg_upstream_conn *conn)
+/* The rest of the request is to come from the client. */
+static bool awaits_client(const struct rg_upstream_conn *conn)
+{
+    const struct rg_upstream_call *call = conn->call;
+
+    return !call->is_finished && !conn->is_mute && !conn->is_blocked &&
+           rg_upstream_unsent(call) == 0;
+}
+
+void rg_upstream_conn_restart_timer(struct rg_upstream_conn *conn)
 {
     struct rg_reactor *reactor = conn->stream->reactor;
+    const struct rg_upstream_call *call = conn->call;
 
-    if (conn->call->is_paused)
+    if (call->is_paused || awaits_client(conn))
         rg_reactor_cancel_timer(reactor, &conn->timer);
     else
-        rg_reactor_set_timer(reactor, &conn->timer, conn->call->response_timeout_ms);
+        rg_reactor_set_timer(reactor, &conn->timer,
+                             conn->state == RG_UPSTREAM_HEAD ? call->response_timeout_ms
+                                                             : call->idle_timeout_ms);
 }
 
 static void on_timer(struct rg_timer *timer)
 {
     struct rg_upstream_conn *conn = RG_CONTAINER_OF(timer, struct rg_upstream_conn, timer);
+    const struct rg_upstream_call *call = conn->call;
     struct rg_why why = {0};
 
-    if (conn->call == NULL) {
+    if (call == NULL) {
         rg_upstream_conn_close(conn);
         return;
     }
     rg_why_set(&why, UV_ETIMEDOUT, "", "nothing came for %llu ms",
-               (unsigned long long)conn->call->response_timeout_ms);
-    fail(conn, RG_UPSTREAM_TIMEOUT, &why);
+               (unsigned long long)(conn->state == RG_UPSTREAM_HEAD ? call->response_timeout_ms
+                                                                    : call->idle_timeout_ms));
+    rg_upstream_conn_fail(conn, RG_UPSTREAM_TIMEOUT, &why);
 }
 
 /* ---- the request ---- */
 
-static bool has_unsent(const struct rg_upstream_conn *conn)
-{
-    return !conn->is_sent && !conn->is_mute;
-}
-
 static void update_want(struct rg_upstream_conn *conn)
 {
-    rg_stream_want(conn->stream, !conn->call->is_paused, has_unsent(conn));
+    rg_stream_want(conn->stream, !conn->call->is_paused, conn->is_blocked && !conn->is_mute);
 }
 
-/* It is not needed any more where no second try can follow. */
-static void forget_request(struct rg_upstream_conn *conn)
+/* What is unsent, and more. Returns the number of slices. */
+static int gather(const struct rg_upstream_call *call, const struct iovec *more, int more_n,
+                  struct iovec *ret, size_t *ret_bytes)
+{
+    size_t unsent = rg_upstream_unsent(call);
+    int n = 0;
+
+    *ret_bytes = unsent;
+    if (unsent > 0)
+        ret[n++] = (struct iovec){call->request.p + call->sent, unsent};
+    for (int i = 0; i < more_n; i++) {
+        ret[n++] = more[i];
+        *ret_bytes += more[i].iov_len;
+    }
+    return n;
+}
+
+#define MAX_MORE 3
+
+size_t rg_upstream_conn_send(struct rg_upstream_conn *conn, const struct iovec *more, int more_n)
 {
     struct rg_upstream_call *call = conn->call;
+    struct iovec slices[1 + MAX_MORE];
+    size_t bytes, unsent = rg_upstream_unsent(call), taken = 0;
 
-    if (conn->is_sent && (conn->is_heard || !conn->is_used || call->was_retried))
-        rg_buf_done(&call->request);
-}
-
-static void send_request(struct rg_upstream_conn *conn)
-{
-    const struct rg_buf *request = &conn->call->request;
-
-    while (conn->sent < request->n) {
-        long n = rg_stream_write(conn->stream, request->p + conn->sent, request->n - conn->sent);
-        if (n == UV_EAGAIN)
-            break;
-        if (n < 0) {
-            /* The service may have answered and closed: reading will tell. */
-            conn->is_mute = true;
-            break;
-        }
-        conn->sent += (size_t)n;
-    }
-    conn->is_sent = conn->sent == request->n;
-    forget_request(conn);
+    rg_assert(more_n <= MAX_MORE);
+    int slices_n = gather(call, more, more_n, slices, &bytes);
+    long n = 0;
+    if (bytes > 0 && !conn->is_mute)
+        n = slices_n == 1 ? rg_stream_write(conn->stream, slices[0].iov_base, slices[0].iov_len)
+                          : rg_stream_writev(conn->stream, slices, slices_n);
+    /* A failure says nothing yet: the service may have answered and closed. Reading will tell. */
+    if (n < 0 && n != UV_EAGAIN)
+        conn->is_mute = true;
+    size_t sent = n > 0 ? (size_t)n : 0;
+    conn->has_sent |= sent > 0;
+    conn->is_blocked = sent < bytes;
+    taken = sent > unsent ? sent - unsent : 0;
+    call->sent += sent - taken;
+    if (conn->is_mute)
+        taken = bytes - unsent;
+    rg_upstream_forget_sent(call);
     /* While the head is awaited only progress of our own counts. */
     if (conn->state == RG_UPSTREAM_HEAD)
-        restart_timer(conn);
+        rg_upstream_conn_restart_timer(conn);
     update_want(conn);
-}
-
-/* ---- the answer ---- */
-
-/* Takes a run of bytes off what has arrived. */
-static struct rg_str take(struct rg_str *rest, size_t n)
-{
-    struct rg_str run = rg_str_n(rest->p, n);
-
-    *rest = rg_str_n(rest->p + n, rest->n - n);
-    return run;
-}
-
-static void tell_head(struct rg_upstream_conn *conn, const struct rg_h1_response *response)
-{
-    struct rg_upstream_call *call = conn->call;
-    bool is_bare = response->status == 204 || response->status == 304;
-    struct rg_upstream_head head = {
-        .status = response->status,
-        .fields = response->fields,
-        .fields_n = response->fields_n,
-        .length = is_bare ? 0 : response->length,
-    };
-
-    conn->body = response->body;
-    conn->left = response->body == RG_H1_BODY_LENGTH ? (uint64_t)response->length : 0;
-    conn->chunked = (struct rg_chunked){0};
-    conn->keep_alive = response->keep_alive;
-    conn->state = response->body == RG_H1_BODY_NONE ? RG_UPSTREAM_COMPLETE : RG_UPSTREAM_BODY;
-    restart_timer(conn);
-    call->events->on_head(call->arg, &head);
-}
-
-static bool take_interim(struct rg_upstream_conn *conn, int status)
-{
-    struct rg_why why = {0};
-
-    if (status != 101 && ++conn->interims <= MAX_INTERIMS)
-        return true;
-    rg_why_set(&why, RG_ESYNTAX, "status line", "%s",
-               status == 101 ? "the protocol changes without being asked to"
-                             : "too many interim answers");
-    malformed(conn, &why);
-    return false;
-}
-
-/* Each take_...() returns false if there is nothing more to do for now. */
-static bool take_head(struct rg_upstream_conn *conn, struct rg_str *rest)
-{
-    struct rg_upstreams *upstreams = conn->pool->upstreams;
-    struct rg_h1_response *response = &upstreams->response;
-    struct rg_why why = {0};
-    long head_n = rg_h1_scan_response(&conn->scan, rest->p, rest->n,
-                                      upstreams->settings.max_head_bytes, &why);
-
-    if (head_n == 0)
-        return false;
-    if (head_n < 0 ||
-        rg_h1_parse_response(rest->p, (size_t)head_n, conn->call->method, response, &why) < 0) {
-        malformed(conn, &why);
-        return false;
-    }
-    conn->scan = (struct rg_h1_scan){0};
-    take(rest, (size_t)head_n);
-    if (response->status < 200)
-        return take_interim(conn, response->status);
-    tell_head(conn, response);
-    return true;
-}
-
-/* Takes the chunks that are there; what they carry is moved together. */
-static int take_chunks(struct rg_upstream_conn *conn, struct rg_str *rest, struct rg_str *ret_piece,
-                       struct rg_why *why)
-{
-    /* The shared buffer or the connection's own: ours to write to. */
-    char *start = (char *)rest->p;
-    char *to = start;
-    bool is_done = false;
-
-    while (rest->n > 0 && !is_done) {
-        struct rg_str run;
-        long used = rg_chunked_take(&conn->chunked, rest->p, rest->n, &run, &is_done, why);
-        if (used < 0)
-            return RG_ESYNTAX;
-        memmove(to, run.p, run.n);
-        to += run.n;
-        take(rest, (size_t)used);
-    }
-    if (is_done)
-        conn->state = RG_UPSTREAM_COMPLETE;
-    *ret_piece = rg_str_n(start, (size_t)(to - start));
-    return 0;
-}
-
-static bool take_body(struct rg_upstream_conn *conn, struct rg_str *rest)
-{
-    struct rg_upstream_call *call = conn->call;
-    struct rg_str piece = {NULL, 0};
-    struct rg_why why = {0};
-
-    if (conn->body == RG_H1_BODY_CHUNKED) {
-        if (take_chunks(conn, rest, &piece, &why) < 0) {
-            malformed(conn, &why);
-            return false;
-        }
-    } else if (conn->body == RG_H1_BODY_LENGTH) {
-        piece = take(rest, rest->n < conn->left ? rest->n : (size_t)conn->left);
-        conn->left -= piece.n;
-        if (conn->left == 0)
-            conn->state = RG_UPSTREAM_COMPLETE;
-    } else {
-        piece = take(rest, rest->n);
-    }
-    restart_timer(conn);
-    if (piece.n > 0)
-        call->events->on_body(call->arg, piece);
-    return true;
-}
-
-static bool step(struct rg_upstream_conn *conn, struct rg_str *rest)
-{
-    /* A callback may have ended or paused the call. */
-    if (conn->call == NULL || conn->call->is_paused)
-        return false;
-    switch (conn->state) {
-    case RG_UPSTREAM_HEAD:
-        return rest->n > 0 && take_head(conn, rest);
-    case RG_UPSTREAM_BODY:
-        return rest->n > 0 && take_body(conn, rest);
-    case RG_UPSTREAM_COMPLETE:
-        complete(conn, rest->n > 0);
-        return false;
-    default:
-        return false;
-    }
-}
-
-/* Keeps what was not used up; it lies in the shared buffer or in conn->in itself. */
-static void keep(struct rg_upstream_conn *conn, struct rg_str rest)
-{
-    if (rest.n == 0)
-        rg_buf_done(&conn->in);
-    else if (conn->in.n > 0)
-        rg_buf_consume(&conn->in, (size_t)(rest.p - conn->in.p));
-    else
-        rg_buf_add_str(&conn->in, rest);
-}
-
-/* Handles what was kept and p[0..n), which is new and may be nothing. */
-static void process(struct rg_upstream_conn *conn, const char *p, size_t n)
-{
-    struct rg_str rest = {p, n};
-
-    if (conn->in.n > 0) {
-        rg_buf_add(&conn->in, p, n);
-        rest = rg_buf_str(&conn->in);
-    }
-    conn->is_processing = true;
-    while (step(conn, &rest))
-        ;
-    conn->is_processing = false;
-    if (conn->stream == NULL)
-        conn_free(conn);
-    else
-        keep(conn, rest);
-}
-
-static void go_on(struct rg_late *late)
-{
-    process(RG_CONTAINER_OF(late, struct rg_upstream_conn, late), NULL, 0);
+    if (rg_upstream_has_room_again(call))
+        rg_reactor_run_late(conn->stream->reactor, &call->late);
+    return taken;
 }
 
 /* ---- the stream ---- */
 
-static void on_end_of_stream(struct rg_upstream_conn *conn)
+/*
+ * On a kept connection, in the turn in which its call began: the loop has known of it longer than
+ * of the request, so it is no answer to that. (The others have looked: rg_upstream_pool_take().)
+ */
+static bool is_unasked(const struct rg_upstream_conn *conn)
 {
-    if (conn->state == RG_UPSTREAM_BODY && conn->body == RG_H1_BODY_TO_CLOSE) {
-        conn->state = RG_UPSTREAM_COMPLETE;
-        process(conn, NULL, 0);
-    } else {
-        broken(conn, 0);
+    return conn->is_used && !conn->is_heard && conn->begun_turn == conn->pool->upstreams->turn &&
+           rg_upstream_call_may_repeat(conn->call) && !conn->call->is_streamed;
+}
+
+static void take_bytes(struct rg_upstream_conn *conn, const char *p, size_t n)
+{
+    struct rg_upstream_call *call = conn->call;
+
+    if (!conn->is_heard) {
+        conn->is_heard = true;
+        call->timing.first_byte_ns = rg_upstream_call_age(call);
+        rg_upstream_forget_sent(call);
     }
+    rg_upstream_conn_process(conn, p, n);
 }
 
 static void on_readable(struct rg_stream *stream)
@@ -343,7 +213,7 @@ static void on_readable(struct rg_stream *stream)
 
     /* What was kept is told first, at the end of this turn; the next one says again what is here.
      */
-    if (conn->call != NULL && conn->late.next != NULL)
+    if (conn->call != NULL && conn->call->late.next != NULL)
         return;
     long n = rg_stream_read(stream, buffer, RG_READ_BUFFER);
     if (n == UV_EAGAIN)
@@ -351,20 +221,25 @@ static void on_readable(struct rg_stream *stream)
     if (conn->call == NULL) {
         /* Whatever it is, nobody has asked for it. */
         rg_upstream_conn_close(conn);
+    } else if (n > 0 && is_unasked(conn)) {
+        rg_upstream_conn_broken(conn, 0);
     } else if (n < 0) {
-        broken(conn, (int)n);
+        rg_upstream_conn_broken(conn, (int)n);
     } else if (n == 0) {
-        on_end_of_stream(conn);
+        rg_upstream_conn_end_of_stream(conn);
     } else {
-        conn->is_heard = true;
-        forget_request(conn);
-        process(conn, buffer, (size_t)n);
+        take_bytes(conn, buffer, (size_t)n);
     }
 }
 
 static void on_writable(struct rg_stream *stream)
 {
-    send_request(stream->owner);
+    struct rg_upstream_conn *conn = stream->owner;
+
+    if (conn->state == RG_UPSTREAM_HANDSHAKE)
+        rg_upstream_connect_shaken(conn);
+    else
+        rg_upstream_conn_send(conn, NULL, 0);
 }
 
 /* Told while the call is paused: there may be more to read, which resuming will find out. */
@@ -377,20 +252,44 @@ static const struct rg_stream_events conn_events = {on_readable, on_writable, on
 
 /* ---- what the pool and its calls do ---- */
 
-struct rg_upstream_conn *rg_upstream_conn_new(struct rg_upstream_pool *pool, int fd)
+static struct rg_stream *open_stream(struct rg_upstream_conn *conn, int fd, uint64_t deadline_ms)
+{
+    const struct rg_upstream_service *service = conn->pool->service;
+    struct rg_reactor *reactor = conn->pool->upstreams->reactor;
+    const char *name = service->server_name;
+
+    if (service->tls == NULL)
+        return rg_socket_open(reactor, fd, &conn_events, conn);
+    if (name == NULL)
+        name = service->origins[conn->address->origin].host;
+    uint64_t left_ms = deadline_ms > reactor->now_ms ? deadline_ms - reactor->now_ms : 0;
+    return rg_tls_client_open(service->tls, reactor, fd, name, left_ms, &conn_events, conn);
+}
+
+struct rg_upstream_conn *rg_upstream_conn_new(struct rg_upstream_address *address, int fd,
+                                              uint64_t deadline_ms)
 {
     struct rg_upstream_conn *conn = rg_zalloc(sizeof(*conn));
+    struct rg_upstream_pool *pool = address->pool;
 
-    conn->stream = rg_socket_open(pool->upstreams->reactor, fd, &conn_events, conn);
+    conn->pool = pool;
+    conn->address = address;
+    conn->is_tls = pool->service->tls != NULL;
+    conn->stream = open_stream(conn, fd, deadline_ms);
     if (conn->stream == NULL) {
         rg_free(conn);
         return NULL;
     }
-    conn->pool = pool;
     conn->timer.fn = on_timer;
-    conn->late.fn = go_on;
     conn->state = RG_UPSTREAM_COMPLETE;
+    address->refs++;
     pool->users++;
+    rg_count(pool->upstreams->counters, RG_UPSTREAM_ROW_OPEN, 1);
+    if (conn->is_tls) {
+        conn->state = RG_UPSTREAM_HANDSHAKE;
+        conn->is_blocked = true;
+        rg_stream_want(conn->stream, false, true);
+    }
     return conn;
 }
 
@@ -404,28 +303,41 @@ bool rg_upstream_conn_is_alive(struct rg_upstream_conn *conn)
 
 void rg_upstream_conn_begin(struct rg_upstream_conn *conn, struct rg_upstream_call *call)
 {
+    struct rg_upstreams *upstreams = conn->pool->upstreams;
+
     call->conn = conn;
+    call->sent = 0;
+    call->timing.tries++;
+    call->timing.is_reused = conn->is_used;
     conn->call = call;
     conn->state = RG_UPSTREAM_HEAD;
     conn->scan = (struct rg_h1_scan){0};
     conn->interims = 0;
-    conn->sent = 0;
-    conn->is_sent = false;
     conn->is_heard = false;
-    send_request(conn);
+    conn->is_blocked = false;
+    conn->has_sent = false;
+    conn->begun_turn = upstreams->turn;
+    rg_reactor_run_late(upstreams->reactor, &upstreams->turn_end);
+    /* A head goes out with what is written in this turn, if anything is. */
+    if (call->is_streamed && !call->is_finished && !call->has_pieces) {
+        rg_reactor_cancel_timer(upstreams->reactor, &conn->timer);
+        rg_reactor_run_late(upstreams->reactor, &call->late);
+    } else {
+        rg_upstream_conn_send(conn, NULL, 0);
+    }
 }
 
 void rg_upstream_conn_pause(struct rg_upstream_conn *conn)
 {
-    restart_timer(conn);
+    rg_upstream_conn_restart_timer(conn);
     update_want(conn);
 }
 
 void rg_upstream_conn_resume(struct rg_upstream_conn *conn)
 {
-    restart_timer(conn);
+    rg_upstream_conn_restart_timer(conn);
     update_want(conn);
     /* Not from here: the caller is not prepared for it. */
     if (conn->in.n > 0 || conn->state == RG_UPSTREAM_COMPLETE)
-        rg_reactor_run_late(conn->stream->reactor, &conn->late);
+        rg_reactor_run_late(conn->stream->reactor, &conn->call->late);
 }

@@ -41,6 +41,7 @@ static void run_late(uv_prepare_t *turn_end)
         rg_reactor_cancel_late(late);
         late->fn(late);
     }
+    rg_sockets_reap(reactor);
 }
 
 static void close_handles(struct rg_reactor *reactor)
@@ -48,6 +49,7 @@ static void close_handles(struct rg_reactor *reactor)
     uv_close((uv_handle_t *)&reactor->tick, NULL);
     uv_close((uv_handle_t *)&reactor->wake, NULL);
     uv_close((uv_handle_t *)&reactor->turn_end, NULL);
+    rg_sockets_close(reactor);
 }
 
 void rg_reactor_init(struct rg_reactor *reactor, unsigned id, size_t max_inbox_bytes)
@@ -67,6 +69,7 @@ void rg_reactor_init(struct rg_reactor *reactor, unsigned id, size_t max_inbox_b
     rg_assert(uv_prepare_init(&reactor->loop, &reactor->turn_end) == 0);
     reactor->turn_end.data = reactor;
     uv_prepare_start(&reactor->turn_end, run_late);
+    rg_sockets_init(reactor);
 }
 
 void rg_reactor_run(struct rg_reactor *reactor)
@@ -123,6 +126,7 @@ void rg_reactor_done(struct rg_reactor *reactor)
         uv_run(&reactor->loop, UV_RUN_DEFAULT);
     }
     rg_assert(uv_loop_close(&reactor->loop) == 0);
+    rg_sockets_done(reactor);
     rg_free(reactor->read_buffer);
 }
 

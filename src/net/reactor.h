@@ -16,6 +16,7 @@
 
 #include "base/err.h"
 #include "net/inbox.h"
+#include "net/sockets.h"
 #include "net/wheel.h"
 
 #define RG_READ_BUFFER 65536
@@ -51,6 +52,7 @@ struct RG_CAPABILITY("reactor") rg_reactor {
     uv_timer_t tick;
     uv_prepare_t turn_end;
     struct rg_wheel wheel;
+    struct rg_sockets sockets;
     struct rg_late late; /* list head */
     pthread_t thread;
     atomic_bool is_running;
