@@ -3,6 +3,7 @@ import { after, before } from 'node:test';
 import { FIXTURE } from './events.mjs';
 import { Gateway } from './gateway.mjs';
 import { HttpService } from './http-service.mjs';
+import { deferred, within } from './wait.mjs';
 
 /** Answers 200 with what it received, as JSON. */
 export function echo({ method, path, headers, body }, response) {
@@ -83,3 +84,30 @@ export const SET_B = { ...SET_A, 'access-control-allow-headers': 'content-type,a
 /** Those fields of an answer that belong to the sets. */
 export const corsOf = (headers) => Object.fromEntries(Object.keys(SET_A)
   .filter((name) => name in headers).map((name) => [name, headers[name]]));
+
+/**
+ * A request under way through the gateway of { backend, gateway }, which the backend has got and not
+ * answered yet: { id, client, answer(status, headers, body) }. id is its correlation id, client the
+ * promise of what the client gets.
+ */
+export async function ask({ backend, gateway }, path, options = {}) {
+  const got = deferred();
+  backend.answer = (request, response) => got.resolve({ request, response });
+  const client = gateway.request({ path, ...options }, 15000);
+  client.catch(() => {}); // awaited by the test
+  const { request, response } = await within(got.promise, `the backend gets ${path}`);
+  const id = new URL(request.path, 'http://e').searchParams.get('correlation');
+  const answer = (status, headers = {}, body = '') => response.writeHead(status, headers).end(body);
+  return { id, client, answer };
+}
+
+/** Answers a request that waits, as a service does by HTTP. Returns what the service is told. */
+export const respond = (gateway, id, code, body = '', headers = {}) =>
+  gateway.internal('/v3/responses', { method: 'POST', body, headers: {
+    ...(id !== undefined && { 'rig-correlation': id }),
+    ...(code !== undefined && { 'rig-response-code': String(code) }), ...headers } });
+
+export const SENT = 'message sent to correlated reverse proxy request';
+
+/** Another text of the same length. */
+export const altered = (id) => `${id.slice(0, 9)}${id[9] === 'A' ? 'B' : 'A'}${id.slice(10)}`;
