@@ -52,11 +52,16 @@ static const char hex_digits[] = "0123456789abcdef";
 
 void rg_random_hex(char *out, size_t n)
 {
-    unsigned char byte;
-    for (size_t i = 0; i < n; i++) {
-        rg_random_bytes(&byte, 1);
-        out[2 * i] = hex_digits[byte >> 4];
-        out[2 * i + 1] = hex_digits[byte & 15];
+    unsigned char bytes[32];
+
+    while (n > 0) {
+        size_t some = n < sizeof(bytes) ? n : sizeof(bytes);
+        rg_random_bytes(bytes, some);
+        for (size_t i = 0; i < some; i++) {
+            *out++ = hex_digits[bytes[i] >> 4];
+            *out++ = hex_digits[bytes[i] & 15];
+        }
+        n -= some;
     }
 }
 
