@@ -177,6 +177,12 @@ struct rg_stream *rg_socket_open(struct rg_reactor *reactor, int fd,
     return &socket->stream;
 }
 
+void rg_socket_drained(struct rg_stream *stream)
+{
+    rg_assert(stream->ops == &socket_ops);
+    rg_socket_not_ready(of_stream(stream), RG_READY_READ);
+}
+
 void rg_socket_set_abort(int fd)
 {
     const struct linger at_once = {.l_onoff = 1, .l_linger = 0};

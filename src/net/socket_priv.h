@@ -81,7 +81,6 @@ void rg_socket_address_text(int family, const void *address, char out[RG_PEER_SI
 
 /* ---- sockets.c ---- */
 
-/* Registers or unregisters; the latter happens by itself with the descriptor's end. */
 int rg_sockets_add(struct rg_reactor *reactor, struct rg_socket *socket);
 
 /* Its turn comes in the next turn of the loop. */
