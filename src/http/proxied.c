@@ -126,6 +126,8 @@ static void on_readable(struct rg_stream *stream)
         close_waiting(p);
     } else if (done > 0) {
         go_on(p);
+    } else {
+        rg_socket_drained(stream);
     }
 }
 

@@ -10,7 +10,7 @@
 const struct rg_upstream_settings rg_upstream_default_settings = {
     .connect_timeout_ms = 8000,
     .idle_timeout_ms = 30000,
-    .max_idle = 32,
+    .max_idle = 1024,
     .max_head_bytes = 64 * 1024,
 };
 
@@ -58,7 +58,10 @@ static void call_leave(struct rg_upstream_call *call)
     if (call->next != NULL)
         call->next->prev = call->prev;
     rg_reactor_cancel_late(&call->late);
-    rg_connect_cancel(&call->connect);
+    rg_upstream_pool_leave_line(call);
+    rg_upstream_connect_cancel(call);
+    if (call->address != NULL)
+        call->address->calls--;
 }
 
 static void call_free(struct rg_upstream_call *call)
@@ -66,6 +69,8 @@ static void call_free(struct rg_upstream_call *call)
     struct rg_upstream_pool *pool = call->pool;
     struct rg_upstreams *upstreams = pool->upstreams;
 
+    if (call->address != NULL)
+        rg_upstream_address_unref(call->address);
     rg_buf_done(&call->upgrade);
     call_recycle(upstreams, call);
     rg_upstream_pool_unref(pool);
@@ -82,6 +87,7 @@ void rg_upstream_call_end(struct rg_upstream_call *call, const struct rg_http_fi
 void rg_upstream_call_fail(struct rg_upstream_call *call, enum rg_upstream_error error,
                            const struct rg_why *why)
 {
+    rg_count(call->pool->upstreams->counters, RG_UPSTREAM_ROW_FAILED + error, 1);
     call_leave(call);
     call->events->on_failure(call->arg, error, why);
     call_free(call);
@@ -108,49 +114,16 @@ bool rg_upstream_call_may_repeat(const struct rg_upstream_call *call)
     return call->may_retry && !call->was_retried && call->is_idempotent && call->upgrade.n == 0;
 }
 
-/* ---- a connection for it ---- */
-
-static void on_connect(void *arg, int fd, const struct rg_why *why)
-{
-    struct rg_upstream_call *call = arg;
-    struct rg_upstream_conn *conn = NULL;
-    struct rg_why refused = {0};
-
-    call->connect = NULL;
-    if (fd >= 0)
-        conn = rg_upstream_conn_new(call->pool, fd);
-    if (conn != NULL) {
-        call->timing.connected_ns = rg_upstream_call_age(call);
-        rg_upstream_conn_begin(conn, call);
-        return;
-    }
-    if (fd >= 0) {
-        rg_why_set(&refused, UV_EMFILE, "", "the loop does not take the connection");
-        why = &refused;
-    }
-    rg_upstream_call_fail(call, RG_UPSTREAM_UNREACHABLE, why);
-}
-
-static void begin_connect(struct rg_upstream_call *call)
+void rg_upstream_call_retry(struct rg_upstream_call *call)
 {
     struct rg_upstream_pool *pool = call->pool;
-    const struct rg_upstream_origin *origin = &pool->service->origins[0];
 
-    call->connect = rg_connect_start(pool->upstreams->reactor, origin->host, origin->port,
-                                     call->connect_timeout_ms, on_connect, call);
-}
-
-void rg_upstream_call_broken(struct rg_upstream_call *call, bool may_retry,
-                             const struct rg_why *why)
-{
-    if (!may_retry || call->was_retried) {
-        rg_upstream_call_fail(call, RG_UPSTREAM_BROKEN, why);
-        return;
-    }
     call->was_retried = true;
     call->sent = 0;
-    /* Not on another kept one: the service may have closed them all. */
-    begin_connect(call);
+    rg_count(pool->upstreams->counters, RG_UPSTREAM_ROW_RETRIES, 1);
+    rg_upstream_address_end(call);
+    if (!rg_upstream_pool_assign(pool, call))
+        rg_upstream_pool_wait(pool, call, true);
 }
 
 /* ---- calls ---- */
@@ -210,8 +183,9 @@ static void fill(struct rg_upstream_call *call, const struct rg_upstream_request
     call->body_left = request->body_length < 0 ? -1 : request->body_length;
     call->response_timeout_ms = request->response_timeout_ms;
     call->idle_timeout_ms = or_else(request->idle_timeout_ms, request->response_timeout_ms);
-    call->connect_timeout_ms = or_else(request->connect_timeout_ms, settings->connect_timeout_ms);
     call->max_head_bytes = or_else(request->max_head_bytes, settings->max_head_bytes);
+    call->deadline_ms = call->pool->upstreams->reactor->now_ms +
+                        or_else(request->connect_timeout_ms, settings->connect_timeout_ms);
     if (request->is_upgrade)
         note_upgrade(call, request);
     rg_upstream_encode(request, &call->request);
@@ -252,15 +226,17 @@ struct rg_upstream_call *rg_upstreams_send(struct rg_upstreams *upstreams,
     upstreams->calls = call;
     fill(call, request, &upstreams->settings);
 
-    struct rg_upstream_conn *conn = rg_upstream_pool_take(call->pool, call);
-    call->timing.queued_ns = 1;
-    if (conn != NULL) {
-        call->timing.connected_ns = 1;
-        rg_upstream_conn_begin(conn, call);
-    } else {
-        begin_connect(call);
-    }
+    struct rg_upstream_pool *pool = call->pool;
+    rg_count(upstreams->counters, RG_UPSTREAM_ROW_CALLS, 1);
+    rg_upstream_addresses_refresh(pool);
+    if (pool->line != NULL || !rg_upstream_pool_assign(pool, call))
+        rg_upstream_pool_wait(pool, call, false);
     return call;
+}
+
+static bool is_under_way(const struct rg_upstream_call *call)
+{
+    return call->conn != NULL && call->conn->state != RG_UPSTREAM_HANDSHAKE;
 }
 
 void rg_upstream_pause(struct rg_upstream_call *call)
@@ -268,7 +244,7 @@ void rg_upstream_pause(struct rg_upstream_call *call)
     if (call->is_paused)
         return;
     call->is_paused = true;
-    if (call->conn != NULL)
+    if (is_under_way(call))
         rg_upstream_conn_pause(call->conn);
 }
 
@@ -277,7 +253,7 @@ void rg_upstream_resume(struct rg_upstream_call *call)
     if (!call->is_paused)
         return;
     call->is_paused = false;
-    if (call->conn != NULL)
+    if (is_under_way(call))
         rg_upstream_conn_resume(call->conn);
 }
 
@@ -309,6 +285,7 @@ struct rg_upstreams *rg_upstreams_new(struct rg_reactor *reactor,
     upstreams->reactor = reactor;
     upstreams->settings = *settings;
     upstreams->turn_end.fn = next_turn;
+    upstreams->counters = rg_counters_new(RG_UPSTREAM_ROWS);
     return upstreams;
 }
 
@@ -318,9 +295,14 @@ void rg_upstreams_close_all(struct rg_upstreams *upstreams)
         rg_upstream_cancel(upstreams->calls);
     for (struct rg_upstream_pool *pool = upstreams->pools, *next; pool != NULL; pool = next) {
         next = pool->next;
-        /* With its last connection the pool goes, too. */
-        for (size_t n = pool->idle_n; n > 0; n--)
-            rg_upstream_conn_close(pool->idle);
+        pool->users++;
+        pool->is_closed = true;
+        for (size_t i = 0; i < pool->addresses_n; i++) {
+            while (pool->addresses[i]->idle_n > 0)
+                rg_upstream_conn_close(pool->addresses[i]->idle);
+        }
+        /* At once, unless somebody is being told something: then behind that. */
+        rg_upstream_pool_unref(pool);
     }
     rg_reactor_cancel_late(&upstreams->turn_end);
 }
@@ -338,13 +320,7 @@ void rg_upstreams_free(struct rg_upstreams **upstreamsp)
         rg_buf_done(&call->request);
         rg_free(call);
     }
+    rg_counters_free(&upstreams->counters);
     rg_map_done(&upstreams->by_service);
     rg_free(upstreams);
-}
-
-void rg_upstreams_expose(struct rg_upstreams *const *all, size_t n, struct rg_buf *out)
-{
-    (void)all;
-    (void)n;
-    (void)out;
 }

@@ -107,8 +107,10 @@ static bool take_interim(struct rg_upstream_conn *conn, const struct rg_h1_respo
         malformed(conn, &why);
         return false;
     }
-    if (is_switch)
+    if (is_switch) {
+        rg_upstream_address_answered(conn->address);
         tell_switch(conn, response, rest);
+    }
     return !is_switch;
 }
 
@@ -131,6 +133,7 @@ static bool take_head(struct rg_upstream_conn *conn, struct rg_str *rest)
     take(rest, (size_t)head_n);
     if (response->status < 200)
         return take_interim(conn, response, rest);
+    rg_upstream_address_answered(conn->address);
     tell_head(conn, response);
     return true;
 }

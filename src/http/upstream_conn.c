@@ -1,5 +1,5 @@
 /*
- * A connection to a service:
+ * A connection to a service, behind the handshake of TLS if there is one:
  *
  *           begin            head told              body told
  *   (new) -------> HEAD ----------------> BODY -------------------> COMPLETE --+--> IDLE (pool)
@@ -12,15 +12,22 @@
  */
 #include "base/alloc.h"
 #include "http/upstream_priv.h"
+#include "net/tls_client.h"
 
 /* ---- the end of a connection ---- */
 
 void rg_upstream_conn_free(struct rg_upstream_conn *conn)
 {
+    struct rg_upstream_pool *pool = conn->pool;
+
     rg_buf_done(&conn->in);
     rg_buf_done(&conn->trailers.text);
-    rg_upstream_pool_unref(conn->pool);
+    rg_count(pool->upstreams->counters, RG_UPSTREAM_ROW_OPEN, -1);
+    pool->open--;
+    rg_upstream_pool_serve_late(pool);
+    rg_upstream_address_unref(conn->address);
     rg_free(conn);
+    rg_upstream_pool_unref(pool);
 }
 
 void rg_upstream_conn_close(struct rg_upstream_conn *conn)
@@ -42,22 +49,39 @@ void rg_upstream_conn_fail(struct rg_upstream_conn *conn, enum rg_upstream_error
 {
     struct rg_upstream_call *call = conn->call;
 
+    rg_upstream_address_failed(conn->address, why);
     rg_upstream_conn_close(conn);
     rg_upstream_call_fail(call, error, why);
+}
+
+void rg_upstream_conn_why(const struct rg_upstream_conn *conn, int err, struct rg_why *ret)
+{
+    const char *reason = err == 0 ? "closed" : rg_strerror(err);
+
+    if (conn->is_tls && rg_tls_client_why(conn->stream)[0] != '\0')
+        reason = rg_tls_client_why(conn->stream);
+    rg_why_set(ret, err, "", "the connection ended before the answer: %s", reason);
 }
 
 void rg_upstream_conn_broken(struct rg_upstream_conn *conn, int err)
 {
     struct rg_upstream_call *call = conn->call;
     bool was_kept = conn->is_used && !conn->is_heard;
-    bool may_retry = was_kept && call->is_whole && call->may_retry &&
+    bool may_retry = was_kept && call->is_whole && call->may_retry && !call->was_retried &&
                      (!conn->has_sent || rg_upstream_call_may_repeat(call));
     struct rg_why why = {0};
 
-    rg_why_set(&why, err, "", "the connection ended before the answer: %s",
-               err == 0 ? "closed" : rg_strerror(err));
-    rg_upstream_conn_close(conn);
-    rg_upstream_call_broken(call, may_retry, &why);
+    rg_upstream_conn_why(conn, err, &why);
+    if (may_retry) {
+        rg_upstream_conn_close(conn);
+        rg_upstream_call_retry(call);
+    } else if (was_kept) {
+        /* That it was closed meanwhile says nothing of the service. */
+        rg_upstream_conn_close(conn);
+        rg_upstream_call_fail(call, RG_UPSTREAM_BROKEN, &why);
+    } else {
+        rg_upstream_conn_fail(conn, RG_UPSTREAM_BROKEN, &why);
+    }
 }
 
 /* ---- time ---- */
@@ -210,7 +234,12 @@ static void on_readable(struct rg_stream *stream)
 
 static void on_writable(struct rg_stream *stream)
 {
-    rg_upstream_conn_send(stream->owner, NULL, 0);
+    struct rg_upstream_conn *conn = stream->owner;
+
+    if (conn->state == RG_UPSTREAM_HANDSHAKE)
+        rg_upstream_connect_shaken(conn);
+    else
+        rg_upstream_conn_send(conn, NULL, 0);
 }
 
 /* Told while the call is paused: there may be more to read, which resuming will find out. */
@@ -223,19 +252,44 @@ static const struct rg_stream_events conn_events = {on_readable, on_writable, on
 
 /* ---- what the pool and its calls do ---- */
 
-struct rg_upstream_conn *rg_upstream_conn_new(struct rg_upstream_pool *pool, int fd)
+static struct rg_stream *open_stream(struct rg_upstream_conn *conn, int fd, uint64_t deadline_ms)
+{
+    const struct rg_upstream_service *service = conn->pool->service;
+    struct rg_reactor *reactor = conn->pool->upstreams->reactor;
+    const char *name = service->server_name;
+
+    if (service->tls == NULL)
+        return rg_socket_open(reactor, fd, &conn_events, conn);
+    if (name == NULL)
+        name = service->origins[conn->address->origin].host;
+    uint64_t left_ms = deadline_ms > reactor->now_ms ? deadline_ms - reactor->now_ms : 0;
+    return rg_tls_client_open(service->tls, reactor, fd, name, left_ms, &conn_events, conn);
+}
+
+struct rg_upstream_conn *rg_upstream_conn_new(struct rg_upstream_address *address, int fd,
+                                              uint64_t deadline_ms)
 {
     struct rg_upstream_conn *conn = rg_zalloc(sizeof(*conn));
+    struct rg_upstream_pool *pool = address->pool;
 
-    conn->stream = rg_socket_open(pool->upstreams->reactor, fd, &conn_events, conn);
+    conn->pool = pool;
+    conn->address = address;
+    conn->is_tls = pool->service->tls != NULL;
+    conn->stream = open_stream(conn, fd, deadline_ms);
     if (conn->stream == NULL) {
         rg_free(conn);
         return NULL;
     }
-    conn->pool = pool;
     conn->timer.fn = on_timer;
     conn->state = RG_UPSTREAM_COMPLETE;
+    address->refs++;
     pool->users++;
+    rg_count(pool->upstreams->counters, RG_UPSTREAM_ROW_OPEN, 1);
+    if (conn->is_tls) {
+        conn->state = RG_UPSTREAM_HANDSHAKE;
+        conn->is_blocked = true;
+        rg_stream_want(conn->stream, false, true);
+    }
     return conn;
 }
 

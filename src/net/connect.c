@@ -1,141 +1,124 @@
 /*
- *   start --address--------------> late --+
- *     \                                   v
- *      +--name--> lookup (a thread) --> next address --> attempt (polled) --> fn
- *                                         ^                 |
- *                                         +-- refused, late +
- *
- * What was cancelled stays until the lookup has come back: libuv writes to it.
+ *   start --> attempt (polled) --> fn
+ *     \--- no socket, refused at once: late --> fn
  */
 #include "net/connect.h"
 
 #include <errno.h>
-#include <netdb.h>
-#include <netinet/in.h>
 #include <netinet/tcp.h>
-#include <stdio.h>
-#include <string.h>
-#include <sys/socket.h>
 #include <unistd.h>
 
 #include "base/alloc.h"
 
-/* One address being tried. Apart, because libuv lets go of its handle later than we go on. */
-struct attempt {
-    uv_poll_t poll;
-    struct rg_connect *connect; /* NULL: given up */
-    int fd;
-};
-
 struct rg_connect {
+    uv_poll_t poll;
     struct rg_reactor *reactor;
-    char *host;
-    char port[8];
-    rg_connect_fn *fn; /* NULL: cancelled */
+    struct rg_address address;
+    rg_connect_fn *fn;
     void *arg;
-    uint64_t deadline_ms;
     struct rg_timer timer;
     struct rg_late late;
-
-    uv_getaddrinfo_t lookup;
-    bool is_looking_up;
-    struct addrinfo *addresses;  /* all */
-    const struct addrinfo *left; /* not tried yet */
-    struct attempt *attempt;     /* NULL: none */
-    struct rg_why why;           /* of the last failure */
-    int err;
+    int fd;  /* negative: there is none, and nothing is polled */
+    int err; /* why there is none */
 };
 
 /* ---- the end ---- */
 
-static void on_attempt_closed(uv_handle_t *handle)
+static void on_closed(uv_handle_t *handle)
 {
-    rg_free(RG_CONTAINER_OF((uv_poll_t *)handle, struct attempt, poll));
+    rg_free(RG_CONTAINER_OF((uv_poll_t *)handle, struct rg_connect, poll));
 }
 
-/* Returns the socket, which stays open. */
-static int end_attempt(struct rg_connect *c)
+/* Lets go of everything but the socket, which is returned. */
+static int connect_end(struct rg_connect *c)
 {
-    struct attempt *attempt = c->attempt;
-    int fd = attempt->fd;
+    int fd = c->fd;
 
-    c->attempt = NULL;
-    attempt->connect = NULL;
-    uv_close((uv_handle_t *)&attempt->poll, on_attempt_closed);
+    rg_reactor_cancel_timer(c->reactor, &c->timer);
+    rg_reactor_cancel_late(&c->late);
+    c->fd = -1;
+    if (fd >= 0)
+        uv_close((uv_handle_t *)&c->poll, on_closed);
+    else
+        rg_free(c);
     return fd;
 }
 
-static void connect_free(struct rg_connect *c)
-{
-    rg_reactor_cancel_timer(c->reactor, &c->timer);
-    rg_reactor_cancel_late(&c->late);
-    if (c->attempt != NULL)
-        close(end_attempt(c));
-    c->fn = NULL;
-    if (c->is_looking_up) {
-        /* Comes to nothing once a thread has begun with it; then it is waited for. */
-        uv_cancel((uv_req_t *)&c->lookup);
-        return;
-    }
-    if (c->addresses != NULL)
-        freeaddrinfo(c->addresses);
-    rg_free(c->host);
-    rg_free(c);
-}
-
-static void tell(struct rg_connect *c, int fd)
+/* err is negative. */
+static void fail(struct rg_connect *c, int err)
 {
     rg_connect_fn *fn = c->fn;
     void *arg = c->arg;
-    struct rg_why why = c->why;
+    char to[RG_ADDRESS_SIZE], text[128];
+    struct rg_why why = {0};
 
-    connect_free(c);
-    fn(arg, fd, &why);
-}
-
-static void note_failure(struct rg_connect *c, int err, const char *what)
-{
-    char text[128];
-
-    /* A resolver's codes, too. */
+    rg_address_text(&c->address, to);
     uv_strerror_r(err, text, sizeof(text));
-    c->err = rg_why_set(&c->why, err, "", "%s %s:%s: %s", what, c->host, c->port, text);
+    rg_why_set(&why, err, "", "cannot connect to %s: %s", to, text);
+    int fd = connect_end(c);
+    if (fd >= 0)
+        close(fd);
+    fn(arg, err, &why);
 }
 
-/* ---- addresses, one after the other ---- */
+static void succeed(struct rg_connect *c)
+{
+    rg_connect_fn *fn = c->fn;
+    void *arg = c->arg;
+    struct rg_why none = {0};
 
-static void try_next(struct rg_connect *c);
+    fn(arg, connect_end(c), &none);
+}
+
+void rg_connect_cancel(struct rg_connect **connectp)
+{
+    if (*connectp == NULL)
+        return;
+    int fd = connect_end(*connectp);
+    *connectp = NULL;
+    if (fd >= 0)
+        close(fd);
+}
+
+/* ---- the attempt ---- */
 
 static void on_poll(uv_poll_t *poll, int status, int events)
 {
-    struct attempt *attempt = RG_CONTAINER_OF(poll, struct attempt, poll);
-    struct rg_connect *c = attempt->connect;
+    struct rg_connect *c = RG_CONTAINER_OF(poll, struct rg_connect, poll);
     int err = 0;
     socklen_t err_n = sizeof(err);
 
     (void)events;
     rg_reactor_assert(c->reactor);
-    getsockopt(attempt->fd, SOL_SOCKET, SO_ERROR, &err, &err_n);
-    int fd = end_attempt(c);
-    if (err == 0 && status == 0) {
-        tell(c, fd);
-        return;
-    }
-    close(fd);
-    note_failure(c, err != 0 ? -err : UV_ECONNREFUSED, "cannot connect to");
-    try_next(c);
+    getsockopt(c->fd, SOL_SOCKET, SO_ERROR, &err, &err_n);
+    if (err == 0 && status == 0)
+        succeed(c);
+    else
+        fail(c, err != 0 ? -err : UV_ECONNREFUSED);
+}
+
+static void on_timer(struct rg_timer *timer)
+{
+    fail(RG_CONTAINER_OF(timer, struct rg_connect, timer), UV_ETIMEDOUT);
+}
+
+static void at_turn_end(struct rg_late *late)
+{
+    struct rg_connect *c = RG_CONTAINER_OF(late, struct rg_connect, late);
+
+    fail(c, c->err);
 }
 
 /* A socket on its way to address, or a negative code. */
-static int open_towards(const struct addrinfo *address)
+static int open_towards(const struct rg_address *address)
 {
     int one = 1;
-    int fd = socket(address->ai_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+    int fd = socket(address->to.any.sa_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
 
     if (fd < 0)
         return -errno;
     setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof(one));
-    if (connect(fd, address->ai_addr, address->ai_addrlen) != 0 && errno != EINPROGRESS) {
+    if (connect(fd, &address->to.any, address->n) != 0 && errno != EINPROGRESS) {
         int err = errno;
         close(fd);
         return -err;
@@ -143,137 +126,37 @@ static int open_towards(const struct addrinfo *address)
     return fd;
 }
 
-static int begin_attempt(struct rg_connect *c, const struct addrinfo *address)
+static int begin(struct rg_connect *c)
 {
-    int fd = open_towards(address);
+    int fd = open_towards(&c->address);
 
     if (fd < 0)
         return fd;
-    struct attempt *attempt = rg_zalloc(sizeof(*attempt));
-    int err = uv_poll_init(&c->reactor->loop, &attempt->poll, fd);
+    int err = uv_poll_init(&c->reactor->loop, &c->poll, fd);
     if (err < 0) {
-        rg_free(attempt);
         close(fd);
         return err;
     }
-    attempt->fd = fd;
-    attempt->connect = c;
-    c->attempt = attempt;
-    rg_assert(uv_poll_start(&attempt->poll, UV_WRITABLE, on_poll) == 0);
-    return 0;
+    rg_assert(uv_poll_start(&c->poll, UV_WRITABLE, on_poll) == 0);
+    return fd;
 }
 
-/* The next address has its share of the time that is left. */
-static void set_share(struct rg_connect *c)
-{
-    uint64_t now = c->reactor->now_ms;
-    uint64_t left = c->deadline_ms > now ? c->deadline_ms - now : 0;
-    unsigned n = 1;
-
-    for (const struct addrinfo *a = c->left; a != NULL; a = a->ai_next)
-        n++;
-    rg_reactor_set_timer(c->reactor, &c->timer, left / n);
-}
-
-static void try_next(struct rg_connect *c)
-{
-    while (c->left != NULL && c->attempt == NULL) {
-        const struct addrinfo *address = c->left;
-        c->left = address->ai_next;
-        int err = begin_attempt(c, address);
-        if (err < 0)
-            note_failure(c, err, "cannot connect to");
-    }
-    if (c->attempt != NULL)
-        set_share(c);
-    else
-        tell(c, c->err);
-}
-
-static void on_timer(struct rg_timer *timer)
-{
-    struct rg_connect *c = RG_CONTAINER_OF(timer, struct rg_connect, timer);
-
-    if (c->is_looking_up) {
-        note_failure(c, UV_ETIMEDOUT, "cannot look up");
-        tell(c, c->err);
-        return;
-    }
-    close(end_attempt(c));
-    note_failure(c, UV_ETIMEDOUT, "cannot connect to");
-    try_next(c);
-}
-
-/* ---- where to ---- */
-
-static const struct addrinfo tcp = {
-    .ai_family = AF_UNSPEC, .ai_socktype = SOCK_STREAM, .ai_flags = AI_NUMERICSERV};
-
-static void on_lookup(uv_getaddrinfo_t *lookup, int status, struct addrinfo *list)
-{
-    struct rg_connect *c = RG_CONTAINER_OF(lookup, struct rg_connect, lookup);
-
-    rg_reactor_assert(c->reactor);
-    c->is_looking_up = false;
-    c->addresses = list;
-    c->left = list;
-    if (c->fn == NULL) {
-        connect_free(c);
-        return;
-    }
-    if (status < 0)
-        note_failure(c, status, "cannot look up");
-    try_next(c);
-}
-
-static void at_turn_end(struct rg_late *late)
-{
-    try_next(RG_CONTAINER_OF(late, struct rg_connect, late));
-}
-
-static bool is_address(struct rg_connect *c)
-{
-    struct addrinfo hints = tcp;
-
-    /* Without a lookup, so that it does not block. */
-    hints.ai_flags = AI_NUMERICSERV | AI_NUMERICHOST;
-    return getaddrinfo(c->host, c->port, &hints, &c->addresses) == 0;
-}
-
-struct rg_connect *rg_connect_start(struct rg_reactor *reactor, const char *host, unsigned port,
+struct rg_connect *rg_connect_start(struct rg_reactor *reactor, const struct rg_address *address,
                                     uint64_t timeout_ms, rg_connect_fn *fn, void *arg)
 {
     struct rg_connect *c = rg_zalloc(sizeof(*c));
 
     c->reactor = reactor;
-    c->host = rg_strndup(host, strlen(host));
-    snprintf(c->port, sizeof(c->port), "%u", port & 0xffff);
+    c->address = *address;
     c->fn = fn;
     c->arg = arg;
-    c->err = UV_EAI_NODATA;
-    c->deadline_ms = reactor->now_ms + timeout_ms;
     c->timer.fn = on_timer;
     c->late.fn = at_turn_end;
-    if (!is_address(c)) {
-        int err = uv_getaddrinfo(&reactor->loop, &c->lookup, on_lookup, host, c->port, &tcp);
-        c->is_looking_up = err == 0;
-        if (err < 0)
-            note_failure(c, err, "cannot look up");
-    }
-    c->left = c->addresses;
-    if (c->is_looking_up)
+    c->fd = begin(c);
+    c->err = c->fd < 0 ? c->fd : 0;
+    if (c->fd >= 0)
         rg_reactor_set_timer(reactor, &c->timer, timeout_ms);
     else
         rg_reactor_run_late(reactor, &c->late);
     return c;
-}
-
-void rg_connect_cancel(struct rg_connect **connectp)
-{
-    struct rg_connect *c = *connectp;
-
-    if (c == NULL)
-        return;
-    *connectp = NULL;
-    connect_free(c);
 }

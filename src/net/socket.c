@@ -37,9 +37,9 @@ void rg_socket_watch(struct rg_socket *socket, unsigned interest)
         rg_sockets_make_ready(socket);
 }
 
-void rg_socket_nudge(struct rg_socket *socket)
+void rg_socket_nudge(struct rg_socket *socket, unsigned events)
 {
-    socket->ready |= RG_READY_READ;
+    socket->ready |= (unsigned char)events;
     rg_sockets_make_ready(socket);
 }
 
@@ -175,6 +175,12 @@ struct rg_stream *rg_socket_open(struct rg_reactor *reactor, int fd,
     }
     rg_stream_adopt(&socket->stream, events, owner);
     return &socket->stream;
+}
+
+void rg_socket_drained(struct rg_stream *stream)
+{
+    rg_assert(stream->ops == &socket_ops);
+    rg_socket_not_ready(of_stream(stream), RG_READY_READ);
 }
 
 void rg_socket_set_abort(int fd)

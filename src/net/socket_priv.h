@@ -47,8 +47,8 @@ int rg_socket_init(struct rg_socket *socket, const struct rg_stream_ops *ops,
 /* Asks for readiness: RG_READY_READ, RG_READY_WRITE, or neither for the hang-up alone. */
 void rg_socket_watch(struct rg_socket *socket, unsigned interest);
 
-/* Has the owner told in the next turn of the loop that it can read, whatever the socket says. */
-void rg_socket_nudge(struct rg_socket *socket);
+/* Has the owner told of events in the next turn of the loop, whatever the socket says. */
+void rg_socket_nudge(struct rg_socket *socket, unsigned events);
 
 /* Turns readiness into the owner's callbacks. */
 void rg_socket_tell(struct rg_socket *socket, unsigned events);
@@ -81,7 +81,6 @@ void rg_socket_address_text(int family, const void *address, char out[RG_PEER_SI
 
 /* ---- sockets.c ---- */
 
-/* Registers or unregisters; the latter happens by itself with the descriptor's end. */
 int rg_sockets_add(struct rg_reactor *reactor, struct rg_socket *socket);
 
 /* Its turn comes in the next turn of the loop. */

@@ -141,6 +141,8 @@ void rg_sockets_release(struct rg_socket *socket, rg_socket_closed_fn *on_closed
     struct rg_reactor *reactor = socket->stream.reactor;
 
     unlist(reactor, socket);
+    /* Closing it would do, unless the same connection has another descriptor. */
+    epoll_ctl(reactor->sockets.epoll, EPOLL_CTL_DEL, socket->fd, NULL);
     socket->fd = -1;
     socket->on_closed = on_closed;
     socket->next_ready = reactor->sockets.closed;

@@ -63,7 +63,7 @@ static bool has_more(const struct tls_stream *t)
 static void nudge_if_more(struct tls_stream *t)
 {
     if (t->is_ready && has_more(t))
-        rg_socket_nudge(&t->socket);
+        rg_socket_nudge(&t->socket, RG_READY_READ);
 }
 
 static void watch(struct tls_stream *t)

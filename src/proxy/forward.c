@@ -190,7 +190,7 @@ static bool is_one_of(const char *method, const char *const *methods, size_t n)
 static bool is_forwarded(const struct rg_endpoint *endpoint)
 {
     static const char *const of_2017[] = {"GET", "POST", "PUT", "DELETE"};
-    static const char *const of_apis[] = {"GET",  "POST", "PUT",  "DELETE",
+    static const char *const of_apis[] = {"GET",  "POST",    "PUT",  "DELETE",
                                           "HEAD", "OPTIONS", "PATCH"};
 
     return endpoint->api->dialect == RG_DIALECT_2017
@@ -373,9 +373,9 @@ static void warn_of_cost(struct rg_forwarder *forwarder, const struct rg_endpoin
     uint64_t untold;
 
     if (rg_throttle_pass(&forwarder->proxy->costs, rg_clock_mono_ms(), &untold))
-        rg_log_warn("path not matched: the pattern costs too much",
-                    RG_FS("api", endpoint->api->id), RG_FS("endpoint", endpoint->id),
-                    RG_FSTR("path", path), RG_FU("others", untold));
+        rg_log_warn("path not matched: the pattern costs too much", RG_FS("api", endpoint->api->id),
+                    RG_FS("endpoint", endpoint->id), RG_FSTR("path", path),
+                    RG_FU("others", untold));
 }
 
 /* To look for others costs, so that not every request is looked at (4.1). */
@@ -423,9 +423,8 @@ static bool find_endpoint(struct walk *walk)
     rg_api_unref(&s->api);
     s->endpoint = NULL;
     rg_rcu_read_lock();
-    bool is_found =
-        find_any(walk, rg_catalogue_table(walk->passage->forwarder->proxy->settings.catalogue),
-                 &found);
+    bool is_found = find_any(
+        walk, rg_catalogue_table(walk->passage->forwarder->proxy->settings.catalogue), &found);
     if (is_found) {
         /* Counting is all that is changed. */
         s->api = rg_api_ref((struct rg_api *)found.endpoint->api);
@@ -498,8 +497,7 @@ static bool read_form(struct walk *walk)
     }
     int err = rg_form_read(walk->req, &form, &why);
     if (err < 0) {
-        rg_passage_refuse(passage,
-                          err == RG_EFULL ? RG_REFUSAL_TOO_LARGE : RG_REFUSAL_BAD_REQUEST,
+        rg_passage_refuse(passage, err == RG_EFULL ? RG_REFUSAL_TOO_LARGE : RG_REFUSAL_BAD_REQUEST,
                           why.text);
         return false;
     }

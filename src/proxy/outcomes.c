@@ -51,7 +51,8 @@ void rg_outcomes_free(struct rg_outcomes **outcomesp)
     rg_free(RG_STEAL(*outcomesp));
 }
 
-/* target and response_from are of the few texts that there are: the same one is at the same place. */
+/* target and response_from are of the few texts that there are: the same one is at the same place.
+ */
 static bool is_of(const struct place *place, const struct rg_outcome_labels *labels,
                   enum rg_outcome outcome)
 {
@@ -91,7 +92,7 @@ static void remember(struct place *place, const struct rg_outcome_labels *labels
 }
 
 void rg_outcomes_count(struct rg_outcomes *outcomes, const struct rg_outcome_labels *given,
-                  enum rg_outcome outcome)
+                       enum rg_outcome outcome)
 {
     /* Who makes two paths meet makes both a little slower: the hash needs no secret. */
     static const struct rg_hash_key no_secret;

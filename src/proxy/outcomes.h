@@ -1,5 +1,6 @@
 /*
- * outcomes.h - counts what became of requests: rig_proxy_requests_total (api-gateway.md section 14).
+ * outcomes.h - counts what became of requests: rig_proxy_requests_total (api-gateway.md section
+ * 14).
  *
  * Each reactor remembers where the counts are that it has used, so that one that repeats is found
  * without asking for it.
@@ -40,4 +41,4 @@ struct rg_outcome_labels {
 
 /* Counts one request. */
 void rg_outcomes_count(struct rg_outcomes *outcomes, const struct rg_outcome_labels *labels,
-                  enum rg_outcome outcome);
+                       enum rg_outcome outcome);

@@ -108,8 +108,7 @@ void rg_passage_count(struct rg_passage *passage, enum rg_outcome outcome)
         .method = endpoint != NULL ? rg_str_c(endpoint->method) : countable(passage),
         .path = path_label(passage),
         .target = endpoint != NULL ? rg_target_names[endpoint->target] : none,
-        .response_from =
-            endpoint != NULL ? rg_response_from_names[endpoint->response_from] : none,
+        .response_from = endpoint != NULL ? rg_response_from_names[endpoint->response_from] : none,
     };
 
     rg_outcomes_count(passage->forwarder->outcomes, &labels, outcome);
@@ -257,8 +256,8 @@ size_t rg_passage_rate_fields(const struct rg_passage *passage, struct rg_rate_t
 
     if (!passage->s.is_rated)
         return 0;
-    ret[n++] = number_field(RG_STR("ratelimit-limit"), passage->s.endpoint->rate.requests,
-                            texts->limit);
+    ret[n++] =
+        number_field(RG_STR("ratelimit-limit"), passage->s.endpoint->rate.requests, texts->limit);
     ret[n++] = number_field(RG_STR("ratelimit-remaining"), quota->remaining, texts->remaining);
     ret[n++] = number_field(RG_STR("ratelimit-reset"), quota->reset_s, texts->reset);
     if (!quota->is_allowed)

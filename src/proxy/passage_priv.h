@@ -18,9 +18,9 @@
 #include "http/upstream.h"
 #include "http/websocket.h"
 #include "proxy/forward.h"
+#include "proxy/outcomes.h"
 #include "proxy/proxy.h"
 #include "proxy/refusal.h"
-#include "proxy/outcomes.h"
 #include "proxy/tunnel.h"
 
 struct rg_passage;
@@ -41,9 +41,9 @@ struct rg_forwarder {
 
 /* Cleared for each request. */
 struct rg_passage_state {
-    struct rg_exchange *exchange;  /* NULL: it has ended */
-    const struct rg_request *req;  /* while its handler runs, or kept; else NULL */
-    struct rg_api *api;            /* a reference; NULL: no endpoint was found */
+    struct rg_exchange *exchange;       /* NULL: it has ended */
+    const struct rg_request *req;       /* while its handler runs, or kept; else NULL */
+    struct rg_api *api;                 /* a reference; NULL: no endpoint was found */
     const struct rg_endpoint *endpoint; /* of api */
     struct rg_claims *claims;           /* a reference; NULL: no token was needed */
     struct rg_key_wait *key_wait;       /* keys that a token needs may come */
@@ -58,12 +58,12 @@ struct rg_passage_state {
     size_t enough;    /* bytes to gather, after which it is passed on */
     void (*on_gathered)(struct rg_passage *passage);
 
-    bool is_rated;     /* a request was taken from a bucket; quota is set */
-    bool is_head;      /* the client wants no body, the service is asked with GET */
-    bool is_upgrade;   /* the service is asked for another protocol */
-    bool has_begun;    /* the answer is on its way to the client */
-    bool is_awaited;   /* the service said 202: what it says further is not told */
-    bool is_logged;    /* what follows is kept for the access log */
+    bool is_rated;   /* a request was taken from a bucket; quota is set */
+    bool is_head;    /* the client wants no body, the service is asked with GET */
+    bool is_upgrade; /* the service is asked for another protocol */
+    bool has_begun;  /* the answer is on its way to the client */
+    bool is_awaited; /* the service said 202: what it says further is not told */
+    bool is_logged;  /* what follows is kept for the access log */
     const char *version;
     size_t method_n; /* of what was asked: text begins with it, the path follows */
     int status;      /* of the answer that was begun */
@@ -80,10 +80,10 @@ struct rg_passage {
     struct rg_buf text;     /* method and path as they were asked for */
     struct rg_buf gathered; /* of the body */
     struct rg_trace trace;
-    char peer[RG_PEER_SIZE];      /* the other end of the connection */
-    char client[RG_PEER_SIZE];    /* the address that it comes from, if it is logged */
-    char address[64];             /* where the service was asked: of s.timing */
-    char protocol[64];            /* that the client asks for, of s.is_upgrade */
+    char peer[RG_PEER_SIZE];        /* the other end of the connection */
+    char client[RG_PEER_SIZE];      /* the address that it comes from, if it is logged */
+    char address[64];               /* where the service was asked: of s.timing */
+    char protocol[64];              /* that the client asks for, of s.is_upgrade */
     char accept[RG_WS_ACCEPT_SIZE]; /* what a service must answer that is asked for a WebSocket on
                                        behalf of HTTP/2; "": none is */
 };
@@ -105,7 +105,8 @@ void rg_passage_count(struct rg_passage *passage, enum rg_outcome outcome);
 /* What the metric and the log call the path and the method that were asked for. */
 struct rg_str rg_passage_path(const struct rg_passage *passage);
 
-/* Inside of the last word of its call: its timing is kept, and the call is none of ours any more. */
+/* Inside of the last word of its call: its timing is kept, and the call is none of ours any more.
+ */
 void rg_passage_call_over(struct rg_passage *passage);
 
 /*

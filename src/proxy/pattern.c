@@ -17,6 +17,7 @@
 #include "base/alloc.h"
 #include "base/buf.h"
 #include "base/utf8.h"
+#include "proxy/pattern_text.h"
 
 /* Of one attempt. Patterns that people write need a few hundred steps; this many take about
  * a millisecond. */
@@ -30,17 +31,6 @@
 
 #define INVALID "must be a valid regular expression"
 
-enum then {
-    THEN_END,
-    THEN_SEGMENT, /* [^/]+ or {id} */
-    THEN_GROUP    /* ([^/]+) */
-};
-
-struct part {
-    size_t end; /* of its literal in text, which begins where the one before ends */
-    enum then then;
-};
-
 struct rg_pattern {
     bool has_case;
     bool takes_bare; /* the path without its slash may match as well */
@@ -49,9 +39,7 @@ struct rg_pattern {
     pcre2_code *code; /* NULL: by parts */
     bool is_utf;
 
-    char *text; /* the literals of all parts, in lower case unless has_case */
-    struct part *parts;
-    size_t parts_n;
+    struct rg_pattern_parts parts; /* in lower case unless has_case */
 
     char *prefix;
     size_t prefix_n;
@@ -111,150 +99,11 @@ static struct workspace *workspace_of_thread(void)
     return workspace;
 }
 
-/* ---- reading ---- */
-
-static bool is_alnum(char c)
-{
-    return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z');
-}
+/* ---- compiling ---- */
 
 static char lower(char c)
 {
     return c >= 'A' && c <= 'Z' ? (char)(c | 0x20) : c;
-}
-
-/* What a token of a regular expression is; all that is not simply text or a segment is other. */
-enum token {
-    TOKEN_END,
-    TOKEN_CHAR,
-    TOKEN_SEGMENT,
-    TOKEN_GROUP,
-    TOKEN_OTHER
-};
-
-static bool skip(struct rg_str *rest, struct rg_str token)
-{
-    if (!rg_str_starts_with(*rest, token))
-        return false;
-    rest->p += token.n;
-    rest->n -= token.n;
-    return true;
-}
-
-/* Takes a token off *rest, unless it is TOKEN_OTHER; *ret is the character. */
-static enum token next_token(struct rg_str *rest, char *ret)
-{
-    if (rest->n == 0)
-        return TOKEN_END;
-    if (skip(rest, RG_STR("([^/]+)")))
-        return TOKEN_GROUP;
-    if (skip(rest, RG_STR("[^/]+")))
-        return TOKEN_SEGMENT;
-    char c = rest->p[0];
-    size_t n = 1;
-    if (c == '\\' && rest->n > 1 && rest->p[1] > ' ' && rest->p[1] < 0x7f &&
-        !is_alnum(rest->p[1])) {
-        c = rest->p[1];
-        n = 2;
-    } else if (c == '\0' || (!is_alnum(c) && strchr("/-_~!@%&=:;,'\"<>#", c) == NULL)) {
-        return TOKEN_OTHER;
-    }
-    *rest = rg_str_n(rest->p + n, rest->n - n);
-    *ret = c;
-    return TOKEN_CHAR;
-}
-
-/* Without one ^ in front and one $ behind. A backslash before that $ is left alone, and what ends
- * with a backslash is not plain. */
-static struct rg_str without_anchors(struct rg_str text)
-{
-    skip(&text, RG_STR("^"));
-    if (rg_str_ends_with(text, RG_STR("$")))
-        text.n--;
-    return text;
-}
-
-/* ---- parts ---- */
-
-struct parts {
-    struct rg_buf text;
-    struct part *at;
-    size_t n, cap;
-};
-
-static void parts_done(struct parts *parts)
-{
-    rg_buf_done(&parts->text);
-    rg_free(parts->at);
-}
-
-static void add_part(struct parts *parts, enum then then)
-{
-    if (parts->n == parts->cap) {
-        parts->cap = parts->cap > 0 ? 2 * parts->cap : 4;
-        parts->at = rg_realloc_array(parts->at, parts->cap, sizeof(parts->at[0]));
-    }
-    parts->at[parts->n++] = (struct part){parts->text.n, then};
-}
-
-/* True if the last thing was a segment, which only a slash or the end may follow. */
-static bool is_behind_segment(const struct parts *parts)
-{
-    return parts->n > 0 && parts->at[parts->n - 1].end == parts->text.n;
-}
-
-/* False if the pattern needs more than parts. */
-static bool read_parts(struct rg_str text, struct parts *parts)
-{
-    char c;
-
-    for (;;) {
-        switch (next_token(&text, &c)) {
-        case TOKEN_CHAR:
-            if (is_behind_segment(parts) && c != '/')
-                return false;
-            rg_buf_add_char(&parts->text, lower(c));
-            break;
-        case TOKEN_SEGMENT:
-        case TOKEN_GROUP:
-            if (is_behind_segment(parts))
-                return false;
-            add_part(parts, text.p[-1] == ')' ? THEN_GROUP : THEN_SEGMENT);
-            break;
-        case TOKEN_END:
-            add_part(parts, THEN_END);
-            return true;
-        case TOKEN_OTHER:
-            return false;
-        }
-    }
-}
-
-static bool read_parts_2017(struct rg_str path, struct parts *parts)
-{
-    while (path.n > 0) {
-        if (skip(&path, RG_STR("{id}"))) {
-            if (is_behind_segment(parts))
-                return false;
-            add_part(parts, THEN_SEGMENT);
-            continue;
-        }
-        if (is_behind_segment(parts) && path.p[0] != '/')
-            return false;
-        rg_buf_add_char(&parts->text, path.p[0]);
-        path = rg_str_n(path.p + 1, path.n - 1);
-    }
-    add_part(parts, THEN_END);
-    return true;
-}
-
-static size_t count_groups(const struct parts *parts)
-{
-    size_t n = 0;
-
-    for (size_t i = 0; i < parts->n; i++)
-        n += parts->at[i].then == THEN_GROUP;
-    return n;
 }
 
 static void set_prefix(struct rg_pattern *pattern, struct rg_str prefix)
@@ -265,125 +114,28 @@ static void set_prefix(struct rg_pattern *pattern, struct rg_str prefix)
         pattern->prefix[i] = lower(prefix.p[i]);
 }
 
-static void take_parts(struct rg_pattern *pattern, struct parts *parts)
+static void take_parts(struct rg_pattern *pattern, struct rg_pattern_parts *parts)
 {
-    pattern->groups_n = count_groups(parts);
-    pattern->parts = RG_STEAL(parts->at);
-    pattern->parts_n = parts->n;
-    set_prefix(pattern, rg_str_n(parts->text.p, pattern->parts[0].end));
-    pattern->text = rg_buf_steal(&parts->text);
+    pattern->parts = *parts;
+    *parts = (struct rg_pattern_parts){0};
+    /* So that there is a text, though of no bytes. */
+    rg_buf_reserve(&pattern->parts.text, 1);
+    pattern->groups_n = rg_pattern_count_groups(&pattern->parts);
+    set_prefix(pattern, rg_str_n(pattern->parts.text.p, pattern->parts.at[0].end));
 }
 
-/* ---- what a regular expression begins with ---- */
-
-/* Whether c is one of those that may follow "(?" without changing what is read after it. */
-static bool is_plain_group(char c)
-{
-    return strchr(":=!<>P|", c) != NULL && c != '\0';
-}
-
-/* Moves *i from the [ of a class to its ]. False if it cannot be told where that is. */
-static bool skip_class(struct rg_str text, size_t *i)
-{
-    size_t at = *i + 1;
-
-    if (at < text.n && text.p[at] == '^')
-        at++;
-    if (at < text.n && text.p[at] == ']')
-        at++;
-    for (; at < text.n && text.p[at] != ']'; at++) {
-        if (text.p[at] == '\\')
-            at++;
-        else if (text.p[at] == '[')
-            return false;
-    }
-    *i = at;
-    return at < text.n;
-}
-
-/* Moves *depth for the parenthesis at i. False if it begins something that reads differently. */
-static bool enter(struct rg_str text, size_t i, size_t *depth)
-{
-    char next = i + 1 < text.n ? text.p[i + 1] : '\0';
-    char after = i + 2 < text.n ? text.p[i + 2] : '\0';
-
-    ++*depth;
-    return next != '*' && (next != '?' || is_plain_group(after));
-}
-
-/*
- * True if there may be a | outside of all groups, so that nothing is known of the beginning. What
- * is not understood (comments, options, verbs, quotation, classes in classes) counts as one: then
- * the pattern is tried on more paths than necessary, and no harm is done.
- */
-static bool may_have_alternatives(struct rg_str text)
-{
-    size_t depth = 0;
-
-    if (memchr(text.p, '|', text.n) == NULL)
-        return false;
-    for (size_t i = 0; i < text.n; i++) {
-        switch (text.p[i]) {
-        case '\\':
-            if (++i == text.n || text.p[i] == 'Q' || text.p[i] == 'c')
-                return true;
-            break;
-        case '[':
-            if (!skip_class(text, &i))
-                return true;
-            break;
-        case '(':
-            if (!enter(text, i, &depth))
-                return true;
-            break;
-        case ')':
-            if (depth == 0)
-                return true;
-            depth--;
-            break;
-        case '|':
-            if (depth == 0)
-                return true;
-            break;
-        default:
-            break;
-        }
-    }
-    return false;
-}
-
-/* True if the last character before rest is there exactly once, whatever rest is. */
-static bool leaves_alone(struct rg_str rest)
-{
-    if (rest.p[0] == '(')
-        return rest.n > 1 && rest.p[1] != '?' && rest.p[1] != '*';
-    return rest.p[0] == '.' || rest.p[0] == '[';
-}
-
+/* text: without ^. */
 static void find_prefix(struct rg_pattern *pattern, struct rg_str text)
 {
     RG_CLEANUP(rg_buf_done) struct rg_buf prefix = {0};
-    struct rg_str rest = text;
-    enum token token = TOKEN_CHAR;
-    char c;
 
-    /* So that it is the text of the path: its slash. */
+    /* So that it is the text of the path: its slash. Nothing is known where only that is left. */
     if (pattern->takes_bare)
         rg_buf_add_char(&prefix, '/');
     size_t start = prefix.n;
-    while (token == TOKEN_CHAR) {
-        token = next_token(&rest, &c);
-        if (token == TOKEN_CHAR)
-            rg_buf_add_char(&prefix, c);
-    }
-    if (token == TOKEN_OTHER && !leaves_alone(rest) && prefix.n > start)
-        prefix.n--;
-    if (prefix.n == start || may_have_alternatives(text))
-        prefix.n = 0;
-    set_prefix(pattern, rg_buf_str(&prefix));
+    rg_pattern_read_prefix(text, &prefix);
+    set_prefix(pattern, prefix.n > start ? rg_buf_str(&prefix) : RG_STR(""));
 }
-
-/* ---- compiling ---- */
 
 static pcre2_compile_context *compile_limits(void)
 {
@@ -451,15 +203,15 @@ static int check_length(struct rg_str text, struct rg_why *why)
 
 static int compile(struct rg_pattern *pattern, struct rg_str text, struct rg_why *why)
 {
-    RG_CLEANUP(parts_done) struct parts parts = {0};
-    struct rg_str bare = without_anchors(text);
+    RG_CLEANUP(rg_pattern_parts_done) struct rg_pattern_parts parts = {0};
+    struct rg_str bare = rg_pattern_without_anchors(text);
     struct rg_str inner = text;
 
-    skip(&inner, RG_STR("^"));
-    pattern->takes_bare = inner.n > 0 && is_alnum(inner.p[0]);
+    rg_pattern_skip(&inner, RG_STR("^"));
+    pattern->takes_bare = inner.n > 0 && rg_pattern_is_alnum(inner.p[0]);
     if (pattern->takes_bare)
         rg_buf_add_char(&parts.text, '/');
-    if (read_parts(bare, &parts) && count_groups(&parts) <= RG_PATTERN_MAX_GROUPS) {
+    if (rg_pattern_read(bare, &parts) && rg_pattern_count_groups(&parts) <= RG_PATTERN_MAX_GROUPS) {
         take_parts(pattern, &parts);
         return 0;
     }
@@ -481,15 +233,17 @@ struct rg_pattern *rg_pattern_compile(struct rg_str text, struct rg_why *why)
 static int compile_quoted(struct rg_pattern *pattern, struct rg_str path, struct rg_why *why)
 {
     RG_CLEANUP(rg_buf_done) struct rg_buf text = {0};
-    const char *id = memmem(path.p, path.n, "{id}", 4);
+    const char *start = path.p;
 
-    set_prefix(pattern, rg_str_n(path.p, (size_t)(id - path.p)));
     while (path.n > 0) {
-        if (skip(&path, RG_STR("{id}"))) {
+        struct rg_str front = rg_str_n(start, (size_t)(path.p - start));
+        if (rg_pattern_skip(&path, RG_STR("{id}"))) {
+            if (pattern->prefix == NULL)
+                set_prefix(pattern, front);
             rg_buf_add_str(&text, RG_STR("[^/]+"));
             continue;
         }
-        if (!is_alnum(path.p[0]) && (unsigned char)path.p[0] < 0x80)
+        if (!rg_pattern_is_alnum(path.p[0]) && (unsigned char)path.p[0] < 0x80)
             rg_buf_add_char(&text, '\\');
         rg_buf_add_char(&text, path.p[0]);
         path = rg_str_n(path.p + 1, path.n - 1);
@@ -501,7 +255,7 @@ struct rg_pattern *rg_pattern_compile_2017(struct rg_str path, struct rg_why *wh
 {
     RG_CLEANUP(rg_pattern_free) struct rg_pattern *pattern = rg_zalloc(sizeof(*pattern));
     RG_CLEANUP(rg_buf_done) struct rg_buf whole = {0};
-    RG_CLEANUP(parts_done) struct parts parts = {0};
+    RG_CLEANUP(rg_pattern_parts_done) struct rg_pattern_parts parts = {0};
 
     if (check_length(path, why) < 0)
         return NULL;
@@ -509,7 +263,7 @@ struct rg_pattern *rg_pattern_compile_2017(struct rg_str path, struct rg_why *wh
         rg_buf_add_char(&whole, '/');
     rg_buf_add_str(&whole, path);
     pattern->has_case = true;
-    if (read_parts_2017(rg_buf_str(&whole), &parts))
+    if (rg_pattern_read_2017(rg_buf_str(&whole), &parts))
         take_parts(pattern, &parts);
     else if (compile_quoted(pattern, rg_buf_str(&whole), why) < 0)
         return NULL;
@@ -524,8 +278,7 @@ void rg_pattern_free(struct rg_pattern **patternp)
     if (pattern == NULL)
         return;
     pcre2_code_free(pattern->code);
-    rg_free(pattern->text);
-    rg_free(pattern->parts);
+    rg_pattern_parts_done(&pattern->parts);
     rg_free(pattern->prefix);
     rg_free(pattern);
 }
@@ -534,7 +287,7 @@ void rg_pattern_free(struct rg_pattern **patternp)
 
 static bool is_literal_at(const struct rg_pattern *pattern, size_t from, size_t n, const char *p)
 {
-    const char *literal = pattern->text + from;
+    const char *literal = pattern->parts.text.p + from;
 
     if (pattern->has_case)
         return memcmp(literal, p, n) == 0;
@@ -550,20 +303,20 @@ static bool match_parts(const struct rg_pattern *pattern, struct rg_str path,
 {
     size_t at = 0, from = 0, groups = 0;
 
-    for (size_t i = 0; i < pattern->parts_n; i++) {
-        const struct part *part = &pattern->parts[i];
+    for (size_t i = 0; i < pattern->parts.n; i++) {
+        const struct rg_pattern_part *part = &pattern->parts.at[i];
         size_t n = part->end - from;
         if (path.n - at < n || !is_literal_at(pattern, from, n, path.p + at))
             return false;
         at += n;
         from = part->end;
-        if (part->then == THEN_END)
+        if (part->then == RG_THEN_END)
             break;
         const char *slash = at < path.n ? memchr(path.p + at, '/', path.n - at) : NULL;
         n = slash != NULL ? (size_t)(slash - path.p) - at : path.n - at;
         if (n == 0)
             return false;
-        if (part->then == THEN_GROUP)
+        if (part->then == RG_THEN_GROUP)
             ret->group[++groups] = rg_str_n(path.p + at, n);
         at += n;
     }
@@ -674,7 +427,7 @@ struct rg_pattern_prefix rg_pattern_prefix(const struct rg_pattern *pattern)
 {
     return (struct rg_pattern_prefix){
         .text = rg_str_n(pattern->prefix, pattern->prefix_n),
-        .is_whole = pattern->code == NULL && pattern->parts_n == 1,
+        .is_whole = pattern->code == NULL && pattern->parts.n == 1,
         .has_case = pattern->has_case,
     };
 }

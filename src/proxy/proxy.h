@@ -22,15 +22,15 @@ struct rg_proxy_settings {
     struct rg_verifier *verifier;
     struct rg_quota *quota;
     struct rg_answers *answers;
-    struct rg_request_log *log;        /* NULL: requests are not recorded */
-    struct rg_access_log *access_log;  /* NULL: off */
+    struct rg_request_log *log;       /* NULL: requests are not recorded */
+    struct rg_access_log *access_log; /* NULL: off */
     struct rg_outgoing_settings outgoing;
-    const char *cors;                  /* CORS: access-control-allow-origin of our own answers */
-    bool is_2017;                      /* the list of 2017 is served: requests that find nothing are
-                                          answered in its manner, and paths must be plain */
-    uint64_t connect_timeout_ms;       /* to a service */
-    uint64_t recv_timeout_ms;          /* PROXY_RECV_TIMEOUT */
-    uint64_t max_body_bytes;           /* PROXY_BODY_BYTES; 0: no limit */
+    const char *cors;            /* CORS: access-control-allow-origin of our own answers */
+    bool is_2017;                /* the list of 2017 is served: requests that find nothing are
+                                    answered in its manner, and paths must be plain */
+    uint64_t connect_timeout_ms; /* to a service */
+    uint64_t recv_timeout_ms;    /* PROXY_RECV_TIMEOUT */
+    uint64_t max_body_bytes;     /* PROXY_BODY_BYTES; 0: no limit */
     uint64_t answer_timeout_ms[RG_FROM_NATS + 1]; /* by enum rg_response_from */
 };
 

@@ -33,7 +33,7 @@ enum rg_cors_set {
 struct rg_refusal_details {
     enum rg_refusal refusal;
     enum rg_dialect dialect;
-    const char *reason; /* what is wrong with the request; NULL: not told */
+    const char *reason;           /* what is wrong with the request; NULL: not told */
     const struct rg_trace *trace; /* begun with the request */
     enum rg_cors_set cors_set;
     const char *cors; /* CORS */

@@ -80,8 +80,7 @@ static const struct rg_body_events client_events = {on_client_writable, rg_passa
 static size_t add_via(const struct rg_passage *passage, char text[RG_OUTGOING_VIA_SIZE],
                       struct rg_http_field *fields, size_t n)
 {
-    struct rg_str via =
-        rg_outgoing_via_answer(&passage->forwarder->proxy->settings.outgoing, text);
+    struct rg_str via = rg_outgoing_via_answer(&passage->forwarder->proxy->settings.outgoing, text);
 
     if (via.n > 0 && n < RG_MAX_FIELDS_PER_MESSAGE)
         fields[n++] = (struct rg_http_field){RG_STR("via"), via};
@@ -115,8 +114,7 @@ static void await_answer(struct rg_passage *passage)
     const struct rg_proxy_settings *settings = &passage->forwarder->proxy->settings;
 
     passage->s.is_awaited = true;
-    rg_wait_open(passage->s.wait,
-                 settings->answer_timeout_ms[passage->s.endpoint->response_from]);
+    rg_wait_open(passage->s.wait, settings->answer_timeout_ms[passage->s.endpoint->response_from]);
 }
 
 static void on_head(void *arg, const struct rg_upstream_head *head)
@@ -197,8 +195,7 @@ static void on_timeout(void *arg)
 
     passage->s.wait = NULL;
     rg_passage_count(passage, RG_OUTCOME_RESPONSE_TIMEOUT);
-    rg_passage_answer(passage, 504, RG_CORS_A,
-                      rg_outcome_names[RG_OUTCOME_RESPONSE_TIMEOUT]);
+    rg_passage_answer(passage, 504, RG_CORS_A, rg_outcome_names[RG_OUTCOME_RESPONSE_TIMEOUT]);
 }
 
 static const struct rg_wait_events wait_events = {on_answer, on_timeout};
@@ -353,8 +350,7 @@ static void set_body(const struct rg_passage *passage, struct rg_upstream_reques
 
     if (passage->s.is_complete) {
         outgoing->body = rg_buf_str(&passage->gathered);
-        outgoing->has_body =
-            outgoing->body.n > 0 || expects_body(passage->s.endpoint->method);
+        outgoing->has_body = outgoing->body.n > 0 || expects_body(passage->s.endpoint->method);
     } else if (req->body_length != 0 && !passage->s.is_upgrade) {
         outgoing->is_streamed = true;
         outgoing->body_length = req->body_length;
@@ -375,9 +371,9 @@ static size_t make_fields(struct rg_passage *passage, struct rg_http_field *fiel
     };
 
     rg_buf_clear(&passage->forwarder->scratch);
-    size_t n = rg_outgoing_fields(&passage->forwarder->proxy->settings.outgoing,
-                                  passage->s.endpoint, &client, passage->s.is_upgrade,
-                                  &passage->forwarder->scratch, fields);
+    size_t n =
+        rg_outgoing_fields(&passage->forwarder->proxy->settings.outgoing, passage->s.endpoint,
+                           &client, passage->s.is_upgrade, &passage->forwarder->scratch, fields);
     if (req->protocol.p != NULL)
         expect_accept(passage, fields, n);
     /* Only HTTP/1.0 may leave Host out, and only in the manner of 2017 it is the client's. */

@@ -149,7 +149,7 @@ static int append_query(struct rg_buf *out, size_t start, bool has_query, struct
     bool is_begun = has_query && out->p[out->n - 1] == '?';
     struct rg_str mark = !has_query ? RG_STR("?") : is_begun ? RG_STR("") : RG_STR("&");
 
-    if (query.p == NULL || (has_query && query.n == 0))
+    if (query.n == 0)
         return 0;
     int err = append(out, start, mark);
     return err < 0 ? err : append(out, start, query);

@@ -18,7 +18,7 @@ void rg_rewrite_free(struct rg_rewrite **rewritep);
 
 /*
  * Appends the path and query for captures to out: a slash is put in front where there is none, what
- * follows # is dropped, the client's query (p == NULL: none) follows that of the replacement.
+ * follows # is dropped, the client's query (empty: none) follows that of the replacement.
  *
  * What the client has chosen must not lead out of where the replacement points: slashes in front
  * are collapsed and dot segments removed once more (path.h), as they may have come to be by putting

@@ -170,8 +170,8 @@ static void on_readable(struct rg_stream *stream)
     struct flow *flow = stream == tunnel->up.from ? &tunnel->up : &tunnel->down;
 
     rg_reactor_assert(tunnel->tunnels->reactor);
-    go_on(tunnel, !is_empty(flow) || flow->has_ended ||
-                      move(flow, tunnel->tunnels->reactor->read_buffer));
+    go_on(tunnel,
+          !is_empty(flow) || flow->has_ended || move(flow, tunnel->tunnels->reactor->read_buffer));
 }
 
 static void on_writable(struct rg_stream *stream)

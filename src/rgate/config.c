@@ -327,7 +327,8 @@ static void load_apis(struct rg_config *config, rg_getenv_fn *env, struct rg_pro
                             &config->apis_n) < 0 ||
         config->apis_n == 0)
         return;
-    if (rg_config_records_2017(config) && config->jwt_secret_key == NULL && config->jwt_jwks == NULL)
+    if (rg_config_records_2017(config) && config->jwt_secret_key == NULL &&
+        config->jwt_jwks == NULL)
         rg_problem_add(problems, RG_DEFINITIONS_VARIABLE, NULL,
                        "routes with auth need a key to check tokens with: set JWT_SECRET_KEY or "
                        "JWT_JWKS");

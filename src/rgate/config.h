@@ -122,7 +122,7 @@ struct rg_config {
     /* derived */
     struct rg_tls *tls; /* what the HTTPS ports show; NULL: they are closed */
     struct rg_extractors *extractors;
-    struct rg_api **apis;           /* of PROXY_CONFIG_FILE, references */
+    struct rg_api **apis; /* of PROXY_CONFIG_FILE, references */
     size_t apis_n;
     struct rg_networks *trusted_proxies; /* NULL: none */
     unsigned forwarded_headers;          /* RG_WRITES_* of proxy/outgoing.h */

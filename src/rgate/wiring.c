@@ -65,7 +65,7 @@ struct shard {
     struct rg_publish_endpoint publish;
     struct rg_demo_endpoint *demo;
     struct rg_forwarder *forwarder;
-    int fd, https_fd;               /* of the listeners until they are open */
+    int fd, https_fd; /* of the listeners until they are open */
 
     struct rg_inbox_item drain, cut, stop, report; /* commands to it, and its report */
     struct rg_timer http_drain;

@@ -1,7 +1,8 @@
 /*
  * Answers on a connection to a service: what a call is told depends neither on how the bytes are
  * cut nor on pauses, and nothing is left when it is over. The first four bytes seed both, the fifth
- * chooses the method, and whether the call is cancelled on the way.
+ * chooses the method, whether the call is cancelled on the way, whether its body is streamed, and
+ * whether it asks for another protocol.
  */
 #include <sys/socket.h>
 #include <unistd.h>
@@ -21,6 +22,15 @@ struct told {
     struct rg_buf text;
     uint32_t *seed; /* NULL: no pauses */
     bool has_head, may_cancel;
+    bool is_streaming; /* and has not finished */
+};
+
+/* What the fifth byte says. */
+enum {
+    IS_HEAD = 1,
+    MAY_CANCEL = 2,
+    IS_STREAMED = 4,
+    IS_UPGRADE = 8
 };
 
 static uint32_t next_random(uint32_t *seed)
@@ -92,7 +102,25 @@ static void on_failure(void *arg, enum rg_upstream_error error, const struct rg_
     rg_buf_addf(&told->text, "<failure %d>", error);
 }
 
-static const struct rg_upstream_events events = {on_head, on_body, on_end, on_failure, NULL, NULL};
+static void on_writable(void *arg)
+{
+    rg_assert(((struct told *)arg)->call != NULL);
+}
+
+static void on_switch(void *arg, const struct rg_upstream_head *head,
+                      struct rg_upstream_switched *switched)
+{
+    struct told *told = arg;
+
+    rg_assert(told->call != NULL && !told->has_head && head->status == 101);
+    told->call = NULL;
+    rg_buf_addf(&told->text, "<switch %zu>", head->fields_n);
+    rg_stream_close(&switched->stream);
+    rg_buf_done(&switched->early);
+}
+
+static const struct rg_upstream_events events = {on_head,    on_body,     on_end,
+                                                 on_failure, on_writable, on_switch};
 
 static void turn(void)
 {
@@ -101,31 +129,59 @@ static void turn(void)
 }
 
 /* Sends a request on one end of a socket pair; returns the other. */
-static int begin(struct told *told, bool is_head)
+static int begin(struct told *told, unsigned flags)
 {
-    const struct rg_upstream_request request = {.host = "127.0.0.1",
-                                                .port = 1,
-                                                .method = is_head ? RG_STR("HEAD") : RG_STR("POST"),
-                                                .target = RG_STR("/"),
-                                                .response_timeout_ms = 1000};
+    static const struct rg_http_field upgrade[] = {{{"upgrade", 7}, {"websocket", 9}}};
+    const struct rg_upstream_request request = {
+        .host = "127.0.0.1",
+        .port = 1,
+        .method = (flags & IS_HEAD) != 0 ? RG_STR("HEAD") : RG_STR("POST"),
+        .target = RG_STR("/"),
+        .fields = upgrade,
+        .fields_n = 1,
+        .is_streamed = (flags & IS_STREAMED) != 0,
+        .body_length = -1,
+        .is_upgrade = (flags & IS_UPGRADE) != 0,
+        .response_timeout_ms = 1000,
+    };
     int fds[2];
 
     rg_assert(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, fds) == 0);
-    told->call = rg_upstreams_send(upstreams, &request, &events, told);
-    rg_connect_cancel(&told->call->connect);
-    rg_upstream_conn_begin(rg_upstream_conn_new(told->call->pool, fds[0]), told->call);
+    struct rg_upstream_call *call = rg_upstreams_send(upstreams, &request, &events, told);
+    told->call = call;
+    told->is_streaming = request.is_streamed;
+    /* In place of the connection that is being made. */
+    rg_connect_cancel(&call->connect);
+    rg_upstream_conn_begin(rg_upstream_conn_new(call->address, fds[0], 0), call);
     return fds[1];
 }
 
-/* Has the answer told, in pieces and with pauses if there is a seed. */
-static void play(struct told *told, struct rg_str answer, bool is_head)
+/* A little of the body, or its end. */
+static void write_some(struct told *told)
 {
-    int fd = begin(told, is_head);
+    static const char piece[20000];
+
+    if (told->call == NULL || !told->is_streaming || told->seed == NULL)
+        return;
+    uint32_t choice = next_random(told->seed) % 8;
+    if (choice == 0) {
+        rg_upstream_finish(told->call, NULL, 0);
+        told->is_streaming = false;
+    } else if (choice < 4) {
+        rg_upstream_write(told->call, rg_str_n(piece, next_random(told->seed) % sizeof(piece)));
+    }
+}
+
+/* Has the answer told, in pieces and with pauses if there is a seed. */
+static void play(struct told *told, struct rg_str answer, unsigned flags)
+{
+    int fd = begin(told, flags);
 
     for (size_t at = 0; at < answer.n;) {
         size_t n = answer.n - at;
         if (told->seed != NULL && n > 1)
             n = 1 + next_random(told->seed) % (n < 40 ? n : 40);
+        write_some(told);
         if (send(fd, answer.p + at, n, MSG_NOSIGNAL) != (ssize_t)n)
             break;
         at += n;
@@ -133,15 +189,18 @@ static void play(struct told *told, struct rg_str answer, bool is_head)
         if (told->call != NULL && told->seed != NULL && next_random(told->seed) % 2 == 0)
             rg_upstream_resume(told->call);
     }
-    close(fd);
+    shutdown(fd, SHUT_WR);
     for (int i = 0; i < 1000 && told->call != NULL; i++) {
         turn();
         if (told->call != NULL)
             rg_upstream_resume(told->call);
     }
+    close(fd);
     turn();
-    rg_assert(told->call == NULL && upstreams->pools == NULL);
-    rg_assert(reactor.wheel.pending == 0);
+    rg_assert(told->call == NULL);
+    rg_upstreams_close_all(upstreams);
+    turn();
+    rg_assert(upstreams->pools == NULL && reactor.wheel.pending == 0);
 }
 
 static void start(void)
@@ -166,12 +225,11 @@ int LLVMFuzzerTestOneInput(const uint8_t *input, size_t n)
         start();
     memcpy(&seed, input, sizeof(seed));
     struct rg_str answer = rg_str_n((const char *)input + 5, n - 5);
-    bool is_head = (input[4] & 1) != 0;
 
-    play(&at_once, answer, is_head);
+    play(&at_once, answer, input[4]);
     cut.seed = &seed;
-    cut.may_cancel = (input[4] & 2) != 0;
-    play(&cut, answer, is_head);
+    cut.may_cancel = (input[4] & MAY_CANCEL) != 0;
+    play(&cut, answer, input[4]);
     /* A piece of a body may have been told before what is malformed behind it. */
     bool has_failed = at_once.text.n > 0 && at_once.text.p[at_once.text.n - 1] == '>' &&
                       memmem(at_once.text.p, at_once.text.n, "<failure", 8) != NULL;

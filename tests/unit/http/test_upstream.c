@@ -249,7 +249,7 @@ static void a_whole_answer_before_a_reset_is_one(void **state)
     WAIT_FOR(&reactor, told.ends + told.failures > 0);
     assert_int_equal(told.ends, 1);
     assert_int_equal(told.text.n, strlen("200 100000|\n") + 100000);
-    WAIT_FOR(&reactor, upstreams->pools == NULL);
+    WAIT_FOR(&reactor, is_unused());
     rg_free(body);
 }
 
@@ -270,11 +270,11 @@ static void a_connection_is_kept_and_owns_no_buffer(void **state)
 {
     (void)state;
     keep_one();
-    struct rg_upstream_conn *conn = upstreams->pools->idle;
-    assert_int_equal(upstreams->pools->idle_n, 1);
+    struct rg_upstream_conn *conn = the_address()->idle;
+    assert_int_equal(the_address()->idle_n, 1);
     assert_null(conn->in.p);
     expect_reuse();
-    assert_ptr_equal(upstreams->pools->idle, conn);
+    assert_ptr_equal(the_address()->idle, conn);
 }
 
 static void the_end_of_a_call_may_begin_the_next_on_its_connection(void **state)
@@ -302,9 +302,9 @@ static void calls_at_a_time_have_connections_of_their_own(void **state)
     expect_end(&second, "200 5|\nother");
     say(OK);
     expect_end(&told, "200 2|\nok");
-    assert_int_equal(upstreams->pools->idle_n, 2);
+    assert_int_equal(the_address()->idle_n, 2);
     peer_close(&other);
-    WAIT_FOR(&reactor, upstreams->pools->idle_n == 1);
+    WAIT_FOR(&reactor, the_address()->idle_n == 1);
 }
 
 static void places_do_not_share_connections(void **state)
@@ -341,7 +341,7 @@ static void no_more_connections_are_kept_than_wanted(void **state)
         expect_end(&all[i], "200 2|\nok");
         forget(&all[i]);
     }
-    assert_int_equal(upstreams->pools->idle_n, 2);
+    assert_int_equal(the_address()->idle_n, 2);
     service_expect_end(&reactor, &others[2]);
     for (int i = 0; i < 3; i++)
         peer_close(&others[i]);
@@ -351,6 +351,8 @@ static void an_idle_connection_ends_in_time_and_its_pool_with_it(void **state)
 {
     (void)state;
     keep_one();
+    peer_let_pass(&reactor, settings.idle_timeout_ms);
+    assert_true(is_unused());
     peer_let_pass(&reactor, settings.idle_timeout_ms);
     assert_null(upstreams->pools);
     service_expect_end(&reactor, &peer);
@@ -662,7 +664,10 @@ static void a_call_may_be_cancelled_whenever(void **state)
     (void)state;
     /* While connecting. */
     rg_upstream_cancel(ask(&told, "GET", "/", NULL));
-    assert_null(upstreams->pools);
+    assert_true(is_unused());
+    peer = service_accept(&reactor, &service);
+    service_expect_end(&reactor, &peer);
+    peer_close(&peer);
     /* While the answer is awaited. */
     ask_first("GET", NULL);
     rg_upstream_cancel(told.call);
@@ -688,7 +693,7 @@ static void a_call_may_be_cancelled_whenever(void **state)
     rg_upstream_cancel(told.call);
     peer_turn(&reactor);
     assert_int_equal(told.pieces + told.ends + told.failures, 0);
-    assert_null(upstreams->pools);
+    assert_true(is_unused());
 }
 
 static void closing_all_tells_nobody(void **state)
@@ -709,7 +714,7 @@ static void closing_all_tells_nobody(void **state)
         .method = RG_STR("GET"), .target = RG_STR("/"), .host = "localhost"};
     ask_with(&third, &request);
     rg_upstreams_close_all(upstreams);
-    assert_null(upstreams->pools);
+    assert_true(is_unused());
     peer_turn(&reactor);
     assert_int_equal(told.ends + told.failures + second.ends + second.failures, 0);
     assert_int_equal(third.ends + third.failures, 0);
@@ -746,7 +751,7 @@ static void a_port_without_a_service_is_unreachable(void **state)
     service_close(&service);
     ask(&told, "GET", "/", NULL);
     expect_failure(&told, RG_UPSTREAM_UNREACHABLE);
-    assert_null(upstreams->pools);
+    assert_true(is_unused());
     service = service_open(1);
 }
 

@@ -385,7 +385,7 @@ static void what_came_before_the_request_in_its_turn_is_no_answer(void **state)
 {
     (void)state;
     keep_one();
-    struct rg_stream *stream = upstreams->pools->idle->stream;
+    struct rg_stream *stream = the_address()->idle->stream;
     ask(&second, "GET", "/second", NULL);
     put(&peer, "HTTP/1.1 200 OK\r\ncontent-length: 6\r\n\r\npoison");
     /* As in a turn of the loop that has found both. */
@@ -456,7 +456,7 @@ static void trailers_are_told_without_those_that_may_not_be_there(void **state)
         peer_turn(&reactor);
     }
     expect_end(&told, "200 -1|\nok|x-sum: 1|X-Sum: 2");
-    assert_null(upstreams->pools->idle->trailers.text.p);
+    assert_null(the_address()->idle->trailers.text.p);
     expect_reuse();
 }
 

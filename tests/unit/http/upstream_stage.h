@@ -218,6 +218,24 @@ static inline void ask_first(const char *method, const char *body)
     peer_forget(&peer);
 }
 
+/* The address of the first pool, if there is just one. */
+static inline struct rg_upstream_address *the_address(void)
+{
+    assert_non_null(upstreams->pools);
+    assert_int_equal(upstreams->pools->addresses_n, 1);
+    return upstreams->pools->addresses[0];
+}
+
+/* Whether there is neither a call nor a connection. */
+static inline bool is_unused(void)
+{
+    for (const struct rg_upstream_pool *pool = upstreams->pools; pool != NULL; pool = pool->next) {
+        if (pool->users + pool->open > 0)
+            return false;
+    }
+    return true;
+}
+
 static inline void put(struct peer *to, const char *text)
 {
     peer_put(to, text, strlen(text));

@@ -53,53 +53,6 @@ static int listen_on_loopback(unsigned *ret_port, int backlog)
     return fd;
 }
 
-/* ---- a resolver that says what the test says ---- */
-
-static struct {
-    uv_getaddrinfo_t *lookup; /* of the host "several", until it is answered */
-    uv_getaddrinfo_cb fn;
-} resolver;
-
-/* In place of libuv's, which is called for all other names. */
-int uv_getaddrinfo(uv_loop_t *loop, uv_getaddrinfo_t *lookup, uv_getaddrinfo_cb fn,
-                   const char *host, const char *port, const struct addrinfo *hints)
-{
-    int (*real)(uv_loop_t *, uv_getaddrinfo_t *, uv_getaddrinfo_cb, const char *, const char *,
-                const struct addrinfo *);
-
-    if (strcmp(host, "several") == 0) {
-        resolver.lookup = lookup;
-        resolver.fn = fn;
-        return 0;
-    }
-    *(void **)&real = dlsym(RTLD_NEXT, "uv_getaddrinfo");
-    return real(loop, lookup, fn, host, port, hints);
-}
-
-/* As the C library allocates it, which will free it. */
-static struct addrinfo *address_of(unsigned port, struct addrinfo *next)
-{
-    struct {
-        struct addrinfo info;
-        struct sockaddr_in to;
-    } *one = calloc(1, sizeof(*one));
-
-    one->to.sin_family = AF_INET;
-    one->to.sin_port = htons((uint16_t)port);
-    one->to.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-    one->info.ai_family = AF_INET;
-    one->info.ai_addr = (struct sockaddr *)&one->to;
-    one->info.ai_addrlen = sizeof(one->to);
-    one->info.ai_next = next;
-    return &one->info;
-}
-
-static void answer_lookup(int status, struct addrinfo *list)
-{
-    resolver.fn(resolver.lookup, status, list);
-    resolver.lookup = NULL;
-}
-
 /* ---- the stage ---- */
 
 static int setup(void **state)
@@ -120,8 +73,11 @@ static int teardown(void **state)
 
 static struct rg_connect *start(const char *host, unsigned port)
 {
+    struct rg_address address;
+
+    assert_true(rg_address_parse(&address, host, port));
     struct rg_connect *connect =
-        rg_connect_start(&reactor, host, port, TIMEOUT_MS, on_connect, &seen);
+        rg_connect_start(&reactor, &address, TIMEOUT_MS, on_connect, &seen);
 
     assert_int_equal(seen.calls, 0);
     return connect;
@@ -163,17 +119,6 @@ static void an_address_is_connected_to(void **state)
     close(fd);
 }
 
-static void a_name_is_looked_up(void **state)
-{
-    unsigned port;
-    int fd = listen_on_loopback(&port, 1);
-
-    (void)state;
-    start("localhost", port);
-    expect_socket();
-    close(fd);
-}
-
 static void a_refusal_says_who_and_why(void **state)
 {
     unsigned port;
@@ -186,15 +131,6 @@ static void a_refusal_says_who_and_why(void **state)
     assert_int_equal(seen.fd, UV_ECONNREFUSED);
     snprintf(text, sizeof(text), "cannot connect to 127.0.0.1:%u: connection refused", port);
     assert_string_equal(seen.why.text, text);
-}
-
-static void a_name_that_is_none_fails(void **state)
-{
-    (void)state;
-    start("not a name", 80);
-    wait_for_it();
-    assert_true(seen.fd < 0);
-    assert_memory_equal(seen.why.text, "cannot look up not a name:80: ", 30);
 }
 
 /* A port where nobody is answered: once its queue is full, the system is silent. */
@@ -239,88 +175,57 @@ static void who_does_not_answer_is_given_up_in_time(void **state)
     hole_close(&hole);
 }
 
-static void addresses_are_tried_in_turn_and_share_the_time(void **state)
+/* An attempt to what is no address. */
+static struct rg_connect *start_without_socket(void)
 {
-    struct hole hole = hole_open();
-    unsigned closed, open;
+    struct rg_address none = {.n = sizeof(none.to.v4)};
 
-    (void)state;
-    close(listen_on_loopback(&closed, 1));
-    int fd = listen_on_loopback(&open, 1);
-    start("several", 80);
-    answer_lookup(0, address_of(closed, address_of(hole.port, address_of(open, NULL))));
-    peer_turn(&reactor);
-    /* Refused at once; then half of the time for nothing. */
-    peer_move_time(&reactor, TIMEOUT_MS / 2 - RG_WHEEL_TICK_MS);
-    assert_int_equal(seen.calls, 0);
-    peer_let_pass(&reactor, RG_WHEEL_TICK_MS);
-    expect_socket();
-    hole_close(&hole);
-    close(fd);
+    none.to.any.sa_family = 255;
+    return rg_connect_start(&reactor, &none, TIMEOUT_MS, on_connect, &seen);
 }
 
-static void the_last_address_says_what_is_wrong(void **state)
+static void without_a_socket_it_fails_later(void **state)
 {
-    struct hole hole = hole_open();
-    unsigned closed;
-
     (void)state;
-    close(listen_on_loopback(&closed, 1));
-    start("several", 80);
-    answer_lookup(0, address_of(hole.port, address_of(closed, NULL)));
-    peer_turn(&reactor);
-    peer_let_pass(&reactor, TIMEOUT_MS / 2);
+    start_without_socket();
+    assert_int_equal(seen.calls, 0);
     wait_for_it();
-    assert_string_equal(seen.why.text, "cannot connect to several:80: connection refused");
-    hole_close(&hole);
+    assert_true(seen.fd < 0);
+    assert_memory_equal(seen.why.text, "cannot connect to ", 18);
 }
 
-static void a_lookup_that_takes_too_long_is_given_up(void **state)
+static void a_connection_by_ipv6_is_made_where_there_is_one(void **state)
 {
     (void)state;
-    start("several", 80);
-    peer_let_pass(&reactor, TIMEOUT_MS);
-    assert_int_equal(seen.calls, 1);
-    assert_string_equal(seen.why.text, "cannot look up several:80: connection timed out");
-    answer_lookup(UV_EAI_AGAIN, NULL);
-    assert_int_equal(seen.calls, 1);
-}
-
-static void a_lookup_may_end_after_its_attempt(void **state)
-{
-    struct rg_connect *connect = start("several", 80);
-
-    (void)state;
-    rg_connect_cancel(&connect);
-    answer_lookup(0, address_of(80, NULL));
-    assert_int_equal(seen.calls, 0);
+    /* Nobody listens there: who it was is said with brackets. */
+    start("::1", 1);
+    wait_for_it();
+    assert_true(seen.fd < 0);
+    assert_memory_equal(seen.why.text, "cannot connect to [::1]:1: ", 27);
 }
 
 static void what_is_cancelled_tells_nothing(void **state)
 {
     unsigned port;
     int fd = listen_on_loopback(&port, 8);
-    struct rg_connect *connects[3];
+    struct rg_connect *connect;
 
     (void)state;
-    /* Before its turn; under way; while its name is looked up. */
-    connects[0] = start("127.0.0.1", port);
-    rg_connect_cancel(&connects[0]);
-    assert_null(connects[0]);
-    connects[1] = start("127.0.0.1", port);
+    connect = start("127.0.0.1", port);
+    rg_connect_cancel(&connect);
+    assert_null(connect);
+    connect = start("127.0.0.1", port);
     uv_run(&reactor.loop, UV_RUN_NOWAIT);
     if (seen.calls == 0)
-        rg_connect_cancel(&connects[1]);
+        rg_connect_cancel(&connect);
     else
         close(seen.fd);
     seen.calls = 0;
-    connects[2] = start("localhost", port);
-    rg_connect_cancel(&connects[2]);
     peer_turn(&reactor);
-    rg_connect_cancel(&connects[0]);
-    /* The lookup comes back before the loop ends. */
-    rg_reactor_stop(&reactor);
-    uv_run(&reactor.loop, UV_RUN_DEFAULT);
+    /* One for which there is no socket at all. */
+    connect = start_without_socket();
+    rg_connect_cancel(&connect);
+    peer_turn(&reactor);
     assert_int_equal(seen.calls, 0);
     close(fd);
 }
@@ -331,14 +236,10 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         TEST(an_address_is_connected_to),
-        TEST(a_name_is_looked_up),
-        TEST(addresses_are_tried_in_turn_and_share_the_time),
-        TEST(the_last_address_says_what_is_wrong),
-        TEST(a_lookup_that_takes_too_long_is_given_up),
-        TEST(a_lookup_may_end_after_its_attempt),
         TEST(a_refusal_says_who_and_why),
-        TEST(a_name_that_is_none_fails),
         TEST(who_does_not_answer_is_given_up_in_time),
+        TEST(without_a_socket_it_fails_later),
+        TEST(a_connection_by_ipv6_is_made_where_there_is_one),
         TEST(what_is_cancelled_tells_nothing),
     };
 

@@ -381,6 +381,20 @@ static void what_is_secured_needs_jwt_and_is_true_or_false(void **state)
     expect_good(JWT_WITH_E("", ",\"secured\":true"));
 }
 
+static void the_reason_of_a_wrong_pattern_is_not_in_the_message(void **state)
+{
+    static const char text[] = WITH_ENDPOINTS("{\"id\":\"e\",\"method\":\"GET\","
+                                              "\"path_regex\":\"/x(\"}");
+    struct rg_faults faults = {0};
+
+    (void)state;
+    expect_fault_of_e(text, "\"path_regex\":\"must be a valid regular expression\"", "path_regex");
+    assert_null(read_as(text, RG_DEFINITION_NEW, &faults));
+    assert_non_null(faults.list[0].reason);
+    assert_null(strstr(faults.list[0].reason, "must be"));
+    rg_faults_done(&faults);
+}
+
 static void what_is_no_replacement_is_none(void **state)
 {
     (void)state;
@@ -736,6 +750,7 @@ int main(void)
         TEST(a_schema_needs_a_target),
         TEST(unknown_targets_are_refused),
         TEST(what_is_secured_needs_jwt_and_is_true_or_false),
+        TEST(the_reason_of_a_wrong_pattern_is_not_in_the_message),
         TEST(what_is_no_replacement_is_none),
         TEST(ids_have_a_limit),
         TEST(the_port_of_target_url_does_not_count),

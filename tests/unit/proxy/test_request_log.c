@@ -17,7 +17,7 @@
 
 static char definition[] = "%{\"auth\" => true}";
 static char route_path[] = "/v1/users/{id}";
-static const struct rg_proxy_route route = {.path = route_path, .definition = definition};
+static const struct rg_endpoint route = {.path_regex = route_path, .definition = definition};
 
 /* What was given to be sent. */
 static struct {
@@ -71,7 +71,7 @@ static void put(struct rg_request_log *log, const char *claims_json, const char 
     struct rg_claims *claims =
         rg_claims_new(rg_str_c(claims_json), 0, rg_str_c(jti), rg_str_c(jti));
 
-    rg_request_log_put(log, &route, claims, RG_STR("/v1/users/7"), peer);
+    rg_request_log_record(log, &route, claims, RG_STR("/v1/users/7"), peer);
     rg_claims_unref(&claims);
 }
 

@@ -106,7 +106,7 @@ static void the_query_of_the_client_follows(void **state)
     expect_query("/a?c=\\1", RG_STR("b=2"), "/a?c=7&b=2");
     expect_query("/a?", RG_STR("b=2"), "/a?b=2");
     expect_query("/a?c?", RG_STR("b=2"), "/a?c?b=2");
-    expect_query("/a", RG_STR(""), "/a?");
+    expect_query("/a", RG_STR(""), "/a");
     expect_query("/a?c", RG_STR(""), "/a?c");
     expect("/a?c=../x", "/a?c=../x");
     expect("/a?", "/a?");

@@ -38,7 +38,7 @@ static int teardown(void **state)
 /* The only problem is this one. */
 static void expect_problem(const char *json, const char *line)
 {
-    char whole[512];
+    char whole[1024];
 
     assert_null(read_list(json));
     snprintf(whole, sizeof(whole), "rgate: configuration error: %s\n", line);

@@ -510,8 +510,9 @@ static void routes_are_read_from_json_or_a_file(void **state)
     RG_CLEANUP(rg_config_free)
     struct rg_config *read = load(VARIABLES("PROXY_CONFIG_FILE", file, "A_HOST", "a.example"));
     unlink(file);
-    assert_string_equal(rg_proxy_routes_at(given->routes, 0)->host, "localhost");
-    assert_string_equal(rg_proxy_routes_at(read->routes, 0)->host, "a.example");
+    assert_true(rg_config_is_2017(given));
+    assert_string_equal(given->apis[0]->endpoints[0].host, "localhost:80");
+    assert_string_equal(read->apis[0]->endpoints[0].host, "a.example:80");
 }
 
 static void without_a_list_or_with_an_empty_one_there_are_no_routes(void **state)
@@ -520,10 +521,10 @@ static void without_a_list_or_with_an_empty_one_there_are_no_routes(void **state
     RG_CLEANUP(rg_config_free) struct rg_config *empty = load(VARIABLES("PROXY_CONFIG_FILE", "[]"));
 
     (void)state;
-    assert_null(none->routes);
-    assert_null(empty->routes);
+    assert_false(rg_config_is_2017(none));
+    assert_false(rg_config_is_2017(empty));
     assert_int_equal(none->proxy_recv_timeout_ms, 5000);
-    assert_int_equal(none->proxy_body_bytes, 8 << 20);
+    assert_int_equal(none->proxy_body_bytes, 0);
 }
 
 static void what_is_wrong_with_routes_is_told_with_everything_else(void **state)
@@ -547,7 +548,7 @@ static void routes_that_need_tokens_need_a_key(void **state)
         load(VARIABLES("PROXY_CONFIG_FILE", routes, "JWT_SECRET_KEY", "a secret"));
 
     (void)state;
-    assert_true(rg_proxy_routes_need_tokens(config->routes));
+    assert_true(rg_config_records_2017(config));
     assert_fails_naming(VARIABLES("PROXY_CONFIG_FILE", routes), VARIABLES("PROXY_CONFIG_FILE"));
 }
 
