@@ -58,6 +58,8 @@ describe('includes', () => {
       'net/a.c:1: nghttp2/nghttp2.h: belongs behind http/'],
     ['curl in push/', { 'push/a.c': '#include <curl/curl.h>\n' },
       'push/a.c:1: curl/curl.h: belongs behind http/, rgate/'],
+    ['regular expressions in http/', { 'http/a.c': '#include <pcre2.h>\n' },
+      'http/a.c:1: pcre2.h: belongs behind proxy/'],
     ['jansson in push/', { 'push/a.c': '#include <jansson.h>\n' },
       'push/a.c:1: jansson.h: belongs behind event/, auth/, rgate/, kafka/, proxy/'],
   ]) {

@@ -116,6 +116,15 @@ static void add_json_fields(struct rg_buf *out, const struct rg_field *f, const 
     }
 }
 
+/* Ends out. A log that cannot be written is not worth stopping for. */
+static void write_line(struct rg_buf *out)
+{
+    rg_buf_add_char(out, '\n');
+    ssize_t ignored = write(log_fd, out->p, out->n);
+    (void)ignored;
+    rg_buf_done(out);
+}
+
 void rg_log_emit(enum rg_log_level level, const char *file, int line, const char *what,
                  const struct rg_field *fields)
 {
@@ -147,9 +156,37 @@ void rg_log_emit(enum rg_log_level level, const char *file, int line, const char
         rg_buf_add_char(&out, '}');
         break;
     }
-    rg_buf_add_char(&out, '\n');
-    /* A log that cannot be written is not worth stopping for. */
-    ssize_t ignored = write(log_fd, out.p, out.n);
-    (void)ignored;
-    rg_buf_done(&out);
+    write_line(&out);
+}
+
+/* Backslashes stay what they are: whoever wrote them expects to find them again. */
+static void add_bare(struct rg_buf *out, struct rg_str s)
+{
+    for (size_t i = 0, n; i < s.n; i += n) {
+        n = rg_utf8_sequence(s.p + i, s.n - i);
+        if (n == 1 && (s.p[i] == '"' || s.p[i] == '\\'))
+            rg_buf_add_char(out, s.p[i]);
+        else
+            add_escaped(out, rg_str_n(s.p + i, n > 0 ? n : 1));
+        n = n > 0 ? n : 1;
+    }
+}
+
+void rg_log_line(struct rg_str text)
+{
+    struct rg_buf out = {0};
+    char time[RG_RFC3339_SIZE];
+
+    if (chosen_format == RG_LOG_TEXT) {
+        add_bare(&out, text);
+    } else {
+        rg_clock_rfc3339(time, rg_clock_wall_us());
+        snprintf(time + 23, 2, "Z");
+        rg_buf_addf(&out, "{\"time\":\"%s\",\"severity\":\"%s\",\"message\":\"", time,
+                    chosen_format == RG_LOG_JSON ? level_names[RG_LOG_INFO]
+                                                 : gcl_names[RG_LOG_INFO]);
+        add_escaped(&out, text);
+        rg_buf_add_c(&out, chosen_format == RG_LOG_JSON ? "\",\"metadata\":{}}" : "\"}");
+    }
+    write_line(&out);
 }

@@ -66,6 +66,12 @@ void rg_log_set_fd(int fd);
 void rg_log_emit(enum rg_log_level level, const char *file, int line, const char *what,
                  const struct rg_field *fields);
 
+/*
+ * Writes text as a line of its own, whatever the level set: bare in the text format, with control
+ * bytes escaped; otherwise as the message of a line of level info. For what other programs read.
+ */
+void rg_log_line(struct rg_str text);
+
 #define RG_LOG_AT(level, what, ...)                                                                \
     do {                                                                                           \
         if (rg_log_enabled(level))                                                                 \

@@ -11,10 +11,10 @@
 #include "http/chunked.h"
 
 #include "http/class_priv.h"
+#include "http/trailers.h"
 
 #define MAX_SIZE_DIGITS 16
 #define MAX_EXTENSION   256
-#define MAX_TRAILER     8192
 
 enum chunked_state {
     SIZE,
@@ -90,8 +90,10 @@ static int next_in_extension(struct rg_chunked *c, char byte)
 
 static int next_in_trailer(struct rg_chunked *c, char byte)
 {
-    if (++c->trailer_n > MAX_TRAILER)
+    if (++c->trailer_n > RG_MAX_TRAILER_BYTES)
         return MALFORMED;
+    if (c->trailers != NULL)
+        rg_buf_add_char(c->trailers, byte);
     switch (c->state) {
     case TRAILER_START:
         return byte == '\r' ? LAST_LF : is(byte, TOKEN) ? TRAILER_NAME : MALFORMED;

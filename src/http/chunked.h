@@ -5,15 +5,16 @@
  */
 #pragma once
 
+#include "base/buf.h"
 #include "base/err.h"
-#include "base/str.h"
 
 /*
  * Decodes a chunked body as it arrives. Zero-initialised. Extensions must be well-formed, are
  * limited to 256 bytes per chunk and dropped; sizes are limited to 16 hex digits; trailers
- * must be well-formed, are limited to 8 KiB and dropped.
+ * must be well-formed, are limited to 8 KiB and dropped, unless somebody wants to have them.
  */
 struct rg_chunked {
+    struct rg_buf *trailers; /* borrowed; the section's bytes are appended (trailers.h); or NULL */
     int state;
     uint64_t left; /* of the current chunk */
     unsigned digits;

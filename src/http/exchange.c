@@ -2,8 +2,15 @@
  * One request and the duty to answer it, as a handler sees them. While it is unanswered an
  * exchange has a number, so that an answer that was made elsewhere can find its way.
  */
+#include "base/clock.h"
 #include "base/log.h"
 #include "http/server_priv.h"
+
+void rg_exchange_note_start(struct rg_exchange *exchange)
+{
+    exchange->started_ms = exchange->server->reactor->now_ms;
+    exchange->started_ns = rg_clock_mono_ns();
+}
 
 void rg_exchange_begin(struct rg_exchange *exchange)
 {
@@ -13,6 +20,8 @@ void rg_exchange_begin(struct rg_exchange *exchange)
     exchange->has_slot = true;
     exchange->is_taken = false;
     exchange->is_streaming = false;
+    exchange->is_receiving = false;
+    exchange->is_paused = false;
     exchange->on_gone = NULL;
     exchange->in_handler = true;
     route->handler(route->arg, exchange);
@@ -35,6 +44,7 @@ struct rg_gone rg_exchange_lost(struct rg_exchange *exchange)
     if (exchange->has_slot)
         end_waiting(exchange);
     exchange->is_streaming = false;
+    exchange->is_receiving = false;
     exchange->on_gone = NULL;
     return gone;
 }
@@ -71,7 +81,13 @@ bool rg_exchange_is_secure(const struct rg_exchange *exchange)
 
 void rg_exchange_peer(const struct rg_exchange *exchange, char out[RG_PEER_SIZE])
 {
-    rg_socket_peer(exchange->transport->fd, out);
+    struct rg_http_transport *transport = exchange->transport;
+
+    if (!transport->knows_peer) {
+        rg_socket_peer(transport->fd, transport->peer);
+        transport->knows_peer = true;
+    }
+    memcpy(out, transport->peer, RG_PEER_SIZE);
 }
 
 struct rg_exchange_handle rg_exchange_get_handle(const struct rg_exchange *exchange)
@@ -112,6 +128,7 @@ static void log_request(const struct rg_exchange *exchange, const struct rg_resp
 void rg_exchange_respond(struct rg_exchange *exchange, const struct rg_response *response)
 {
     end_waiting(exchange);
+    exchange->is_receiving = false;
     log_request(exchange, response);
     exchange->ops->respond(exchange, response);
 }
@@ -121,6 +138,7 @@ void rg_exchange_take_stream(struct rg_exchange *exchange, const struct rg_respo
 {
     end_waiting(exchange);
     exchange->is_taken = true;
+    exchange->is_receiving = false;
     log_request(exchange, head);
     *ret = (struct rg_taken){0};
     exchange->ops->take(exchange, head, ret);
@@ -174,52 +192,96 @@ static void end_streaming(struct rg_exchange *exchange)
 {
     rg_assert(exchange->is_streaming);
     exchange->is_streaming = false;
+    exchange->is_receiving = false;
     exchange->on_gone = NULL;
-}
-
-void rg_exchange_finish_body(struct rg_exchange *exchange)
-{
-    end_streaming(exchange);
-    if (exchange->left > 0 && !exchange->drops_body)
-        exchange->ops->abort_body(exchange);
-    else
-        exchange->ops->finish_body(exchange);
 }
 
 void rg_exchange_finish_body_with(struct rg_exchange *exchange,
                                   const struct rg_http_field *trailers, size_t trailers_n)
 {
-    (void)trailers;
-    (void)trailers_n;
-    rg_exchange_finish_body(exchange);
+    end_streaming(exchange);
+    if (exchange->left > 0 && !exchange->drops_body)
+        exchange->ops->abort_body(exchange);
+    else
+        exchange->ops->finish_body(exchange, trailers, trailers_n);
 }
 
-uint64_t rg_exchange_started_ns(const struct rg_exchange *exchange)
+void rg_exchange_finish_body(struct rg_exchange *exchange)
 {
-    return exchange->started_ms * 1000000;
-}
-
-void rg_exchange_receive(struct rg_exchange *exchange, uint64_t max_bytes,
-                         const struct rg_receive_events *events, void *arg)
-{
-    (void)exchange;
-    (void)max_bytes;
-    (void)events;
-    (void)arg;
-}
-
-void rg_exchange_pause_receiving(struct rg_exchange *exchange)
-{
-    (void)exchange;
-}
-
-void rg_exchange_resume_receiving(struct rg_exchange *exchange)
-{
-    (void)exchange;
+    rg_exchange_finish_body_with(exchange, NULL, 0);
 }
 
 void rg_exchange_abort_body(struct rg_exchange *exchange)
 {
     end_streaming(exchange);
     exchange->ops->abort_body(exchange);
+}
+
+uint64_t rg_exchange_started_ns(const struct rg_exchange *exchange)
+{
+    return exchange->started_ns;
+}
+
+/* ---- requests in pieces ---- */
+
+void rg_exchange_receive(struct rg_exchange *exchange, uint64_t max_bytes,
+                         const struct rg_receive_events *events, void *arg)
+{
+    /* Where the body is comes to be known once: behind the handler. */
+    rg_assert(exchange->in_handler && !exchange->is_receiving && !exchange->is_taken);
+    rg_assert(exchange->match.route->max_body == RG_BODY_STREAMED);
+    rg_assert(exchange->has_slot || exchange->is_streaming);
+    exchange->is_receiving = true;
+    exchange->receive_max = max_bytes;
+    exchange->receive = *events;
+    exchange->receive_arg = arg;
+}
+
+void rg_exchange_pause_receiving(struct rg_exchange *exchange)
+{
+    if (exchange->is_paused)
+        return;
+    exchange->is_paused = true;
+    if (exchange->is_receiving)
+        exchange->ops->pause(exchange);
+}
+
+void rg_exchange_resume_receiving(struct rg_exchange *exchange)
+{
+    if (!exchange->is_paused)
+        return;
+    exchange->is_paused = false;
+    if (exchange->is_receiving)
+        exchange->ops->resume(exchange);
+}
+
+bool rg_exchange_is_too_long(const struct rg_exchange *exchange, uint64_t n, struct rg_why *why)
+{
+    if (n <= exchange->receive_max)
+        return false;
+    rg_why_set(why, 0, "", "the body is too long");
+    return true;
+}
+
+void rg_exchange_tell_piece(struct rg_exchange *exchange, struct rg_str piece)
+{
+    rg_assert(rg_exchange_wants_body(exchange) && piece.n <= exchange->receive_max);
+    exchange->receive_max -= piece.n;
+    exchange->receive.on_piece(exchange->receive_arg, piece);
+}
+
+void rg_exchange_tell_end(struct rg_exchange *exchange, const struct rg_http_field *trailers,
+                          size_t trailers_n)
+{
+    rg_assert(rg_exchange_wants_body(exchange));
+    exchange->is_receiving = false;
+    exchange->receive.on_end(exchange->receive_arg, trailers, trailers_n);
+}
+
+void rg_exchange_tell_error(struct rg_exchange *exchange, int status, const struct rg_why *why)
+{
+    rg_assert(exchange->is_receiving);
+    exchange->is_receiving = false;
+    rg_http_server_count_refusal(exchange->server, status, why);
+    exchange->receive.on_error(exchange->receive_arg, status, why);
 }

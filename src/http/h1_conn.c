@@ -10,17 +10,23 @@
  *
  *   any --> LINGERING (our last answer is written; what still arrives is dropped) --> closed
  *
+ * A body that is streamed (router.h) arrives in ANSWERING, since its handler was called with the
+ * head: while has_body_left, bytes go to the exchange as it wants them. If the exchange ends before
+ * its body does, so does the connection.
+ *
  * Bytes are read into the reactor's shared buffer and handled there; only what is incomplete is
  * copied to the connection's own buffer. So an idle connection holds no buffer, and a request
  * that arrives whole is never copied.
  */
 #include "http/h1_conn_priv.h"
 
+#include <inttypes.h>
 #include <stdio.h>
 
 #include "base/alloc.h"
 #include "base/log.h"
 #include "event/json.h"
+#include "http/trailers.h"
 
 #define RATE_WINDOW_MS   10000
 #define LINGER_MS        2000
@@ -39,7 +45,9 @@ static void conn_free(struct rg_h1_conn *c)
     struct rg_gone gone = rg_exchange_lost(&c->exchange);
 
     rg_reactor_cancel_timer(c->server->reactor, &c->timer);
+    rg_reactor_cancel_timer(c->server->reactor, &c->rate);
     rg_reactor_cancel_late(&c->late);
+    rg_reactor_cancel_late(&c->resumption);
     rg_http_server_remove(c->server, &c->link);
     rg_buf_done(&c->in);
     rg_buf_done(&c->body);
@@ -65,6 +73,17 @@ static void set_state(struct rg_h1_conn *c, enum rg_h1_state state, uint64_t tim
         rg_reactor_cancel_timer(c->server->reactor, &c->timer);
 }
 
+static bool is_receiving(const struct rg_h1_conn *c)
+{
+    return c->has_body_left && rg_exchange_wants_body(&c->exchange);
+}
+
+/* Reads and writes what there is to read and write. */
+static void update_wants(struct rg_h1_conn *c)
+{
+    rg_stream_want(c->stream, c->state != RG_H1_ANSWERING || is_receiving(c), c->is_blocked);
+}
+
 /* Our last word is out: let the peer read it before the connection goes (RFC 9112 9.6). */
 static void linger(struct rg_h1_conn *c)
 {
@@ -84,14 +103,14 @@ static void conn_finish_answer(struct rg_h1_conn *c)
         return;
     }
     set_state(c, RG_H1_IDLE, c->server->settings->idle_timeout_ms);
-    rg_stream_want(c->stream, true, false);
+    update_wants(c);
 }
 
 /* What is kept waits for the socket. */
 static void wait_for_room(struct rg_h1_conn *c)
 {
     c->is_blocked = true;
-    rg_stream_want(c->stream, false, true);
+    update_wants(c);
     rg_reactor_set_timer(c->server->reactor, &c->timer, c->server->settings->write_timeout_ms);
 }
 
@@ -147,7 +166,7 @@ static void body_moved(struct rg_h1_conn *c)
     if (!c->is_blocked) {
         /* What comes next is not the peer's to say, only that it goes. */
         rg_reactor_cancel_timer(c->server->reactor, &c->timer);
-        rg_stream_want(c->stream, false, false);
+        update_wants(c);
     }
     if (kept(c) <= LITTLE_KEPT)
         rg_exchange_tell_writable(&c->exchange);
@@ -171,11 +190,50 @@ static void on_writable(struct rg_stream *stream)
         process(c, NULL, 0);
 }
 
+/* Passes over the body if all of it is there; false if not, and nothing was passed over then. */
+static bool pass_over_body(struct rg_h1_conn *c)
+{
+    struct rg_str *left = &c->behind;
+    struct rg_str in = rg_buf_str(&c->in), data;
+    struct rg_chunked chunked = c->chunked;
+    size_t at = c->framing.is_chunked ? 0 : (size_t)c->body_left;
+    bool is_done = !c->framing.is_chunked;
+
+    if (left->p == NULL)
+        left = &in;
+    chunked.trailers = NULL;
+    if (is_done && c->body_left > left->n)
+        return false;
+    while (!is_done && at < left->n) {
+        long took = rg_chunked_take(&chunked, left->p + at, left->n - at, &data, &is_done, NULL);
+        if (took < 0)
+            return false;
+        at += (size_t)took;
+    }
+    if (!is_done)
+        return false;
+    if (left == &in)
+        rg_buf_consume(&c->in, at);
+    else
+        *left = rg_str_n(left->p + at, left->n - at);
+    return true;
+}
+
+/* The exchange ends. What has not arrived of its body could not be told from a next request. */
+static void end_body(struct rg_h1_conn *c)
+{
+    if (c->has_body_left && !c->wants_close)
+        c->wants_close = !pass_over_body(c);
+    c->has_body_left = false;
+    rg_reactor_cancel_timer(c->server->reactor, &c->rate);
+}
+
 static void send_response(struct rg_h1_conn *c, const struct rg_response *response)
 {
     struct rg_http_server *server = c->server;
 
     rg_http_server_count_status(server, response->status);
+    end_body(c);
     c->wants_close |= !c->keep_alive || server->is_draining;
     rg_buf_clear(&server->encoded);
     rg_response_encode_h1(response, c->exchange.method, c->minor, !c->wants_close,
@@ -216,9 +274,10 @@ static void keep(struct rg_h1_conn *c, const char *p, size_t n)
         rg_buf_add(&c->in, p, n);
 }
 
-static void call_handler(struct rg_h1_conn *c, struct rg_str body)
+static void call_handler(struct rg_h1_conn *c, struct rg_str body, int64_t body_length)
 {
     c->server->request.body = body;
+    c->server->request.body_length = body_length;
     set_state(c, RG_H1_ANSWERING, 0);
     rg_exchange_begin(&c->exchange);
 }
@@ -237,32 +296,36 @@ static int begin_request(struct rg_h1_conn *c, const char *p, struct rg_why *why
     c->minor = req->minor;
     c->keep_alive = c->framing.keep_alive;
     c->exchange.method = req->method;
-    c->exchange.started_ms = server->reactor->now_ms;
+    rg_exchange_note_start(&c->exchange);
     if (!rg_router_find(server->routes, server->routes_n, req->method, req->path,
                         &c->exchange.match))
         return rg_why_set(why, -404, "", "there is nothing here");
     c->max_body = c->exchange.match.route->max_body;
-    if (c->framing.length > c->max_body) {
-        return rg_why_set(why, -413, "", "the body is longer than %zu bytes", c->max_body);
-    }
+    if (c->max_body == RG_BODY_STREAMED)
+        c->max_body = INT64_MAX;
+    if (c->framing.length > c->max_body)
+        return rg_why_set(why, -413, "", "the body is longer than %" PRIu64 " bytes", c->max_body);
     return 0;
+}
+
+/* False if the connection cannot go on. */
+static bool send_go_on(struct rg_h1_conn *c)
+{
+    static const char go_on[] = "HTTP/1.1 100 Continue\r\n\r\n";
+    long n = rg_stream_write(c->stream, go_on, sizeof(go_on) - 1);
+
+    /* An interim answer that the socket does not take is not worth waiting for, but half of one
+     * would spoil the answer that follows. */
+    return n == UV_EAGAIN || n == (long)sizeof(go_on) - 1;
 }
 
 /* False if the connection cannot go on. */
 static bool begin_body(struct rg_h1_conn *c, bool has_body_bytes)
 {
-    static const char go_on[] = "HTTP/1.1 100 Continue\r\n\r\n";
-    long n = UV_EAGAIN;
-
     c->chunked = (struct rg_chunked){0};
-    c->window_start_ms = c->server->reactor->now_ms;
     c->window_bytes = 0;
     set_state(c, RG_H1_BODY, RATE_WINDOW_MS);
-    if (c->framing.expects_continue && !has_body_bytes)
-        n = rg_stream_write(c->stream, go_on, sizeof(go_on) - 1);
-    /* An interim answer that the socket does not take is not worth waiting for, but half of one
-     * would spoil the answer that follows. */
-    return n == UV_EAGAIN || n == (long)sizeof(go_on) - 1;
+    return !c->framing.expects_continue || has_body_bytes || send_go_on(c);
 }
 
 /*
@@ -286,7 +349,8 @@ static long take_body(struct rg_h1_conn *c, char *p, size_t n, size_t *used, boo
         if (took < 0)
             return took;
         if (data.n > c->max_body - c->body.n)
-            return rg_why_set(why, -413, "", "the body is longer than %zu bytes", c->max_body);
+            return rg_why_set(why, -413, "", "the body is longer than %" PRIu64 " bytes",
+                              c->max_body);
         rg_buf_add(&c->body, data.p, data.n);
         *used += (size_t)took;
     }
@@ -314,6 +378,122 @@ static void parse_again(struct rg_h1_conn *c, const char *p)
                              &c->exchange.match));
 }
 
+/* ---- bodies that are streamed ---- */
+
+static void measure_rate(struct rg_h1_conn *c)
+{
+    c->window_bytes = 0;
+    rg_reactor_set_timer(c->server->reactor, &c->rate, RATE_WINDOW_MS);
+}
+
+/* What comes from here on is not read any more. */
+static void fail_receiving(struct rg_h1_conn *c, int status, const struct rg_why *why)
+{
+    c->wants_close = true;
+    rg_reactor_cancel_timer(c->server->reactor, &c->rate);
+    rg_exchange_tell_error(&c->exchange, status, why);
+}
+
+/* Tells the end of a body that has ended, once somebody wants to know. */
+static void tell_end_if_due(struct rg_h1_conn *c)
+{
+    struct rg_http_field trailers[RG_MAX_TRAILERS];
+    struct rg_why why = {0};
+
+    if (c->has_body_left || !rg_exchange_wants_body(&c->exchange))
+        return;
+    long n = rg_trailers_read(rg_buf_str(&c->body), trailers, &why);
+    if (n < 0)
+        fail_receiving(c, (int)-n, &why);
+    else
+        rg_exchange_tell_end(&c->exchange, trailers, (size_t)n);
+    rg_buf_done(&c->body);
+}
+
+static void body_ended(struct rg_h1_conn *c)
+{
+    c->has_body_left = false;
+    rg_reactor_cancel_timer(c->server->reactor, &c->rate);
+}
+
+/* Takes what is next of the body off c->behind and tells it; minus a status if it is malformed. */
+static int receive_run(struct rg_h1_conn *c, struct rg_why *why)
+{
+    struct rg_str data = c->behind;
+    long took;
+    bool is_done;
+
+    if (c->framing.is_chunked) {
+        took = rg_chunked_take(&c->chunked, data.p, data.n, &data, &is_done, why);
+        if (took < 0)
+            return (int)took;
+    } else {
+        data.n = data.n < c->body_left ? data.n : (size_t)c->body_left;
+        took = (long)data.n;
+        c->body_left -= data.n;
+        is_done = c->body_left == 0;
+    }
+    c->behind = rg_str_n(c->behind.p + took, c->behind.n - (size_t)took);
+    if (data.n > 0 && rg_exchange_is_too_long(&c->exchange, data.n, why))
+        return -413;
+    if (is_done)
+        body_ended(c);
+    if (data.n > 0)
+        rg_exchange_tell_piece(&c->exchange, data);
+    return 0;
+}
+
+/* Tells what of the body is in c->behind, as long as it is wanted; -1 if the rest is void. */
+static int receive(struct rg_h1_conn *c)
+{
+    struct rg_why why = {0};
+    int status = 0;
+
+    while (status == 0 && c->behind.n > 0 && is_receiving(c))
+        status = -receive_run(c, &why);
+    if (status != 0)
+        fail_receiving(c, status, &why);
+    tell_end_if_due(c);
+    return status != 0 ? -1 : 0;
+}
+
+/* The handler has run and wants the body. False if the connection cannot go on. */
+static bool begin_receiving(struct rg_h1_conn *c)
+{
+    struct rg_why why = {0};
+
+    if (!c->has_body_left || !c->exchange.is_receiving)
+        return true;
+    if (rg_exchange_is_too_long(&c->exchange, c->framing.length, &why)) {
+        fail_receiving(c, 413, &why);
+        return true;
+    }
+    if (is_receiving(c))
+        measure_rate(c);
+    /* Behind the head of the answer it would be a part of that. */
+    if (!c->framing.expects_continue || c->behind.n > 0 || c->exchange.is_streaming)
+        return true;
+    return send_go_on(c);
+}
+
+/* As process_one(), of a request whose head is complete and whose body is streamed. */
+static long process_streamed(struct rg_h1_conn *c, char *p, size_t n)
+{
+    const struct rg_h1_framing *framing = &c->framing;
+
+    c->has_body_left = framing->is_chunked || framing->length > 0;
+    c->body_left = framing->length;
+    c->chunked = (struct rg_chunked){.trailers = &c->body};
+    c->scan = (struct rg_h1_scan){0};
+    c->behind = rg_str_n(p + c->head_n, n - c->head_n);
+    call_handler(c, RG_STR(""), framing->is_chunked ? -1 : (int64_t)framing->length);
+    if (!begin_receiving(c)) {
+        conn_close(c);
+        return -1;
+    }
+    return receive(c) < 0 ? -1 : (long)(n - c->behind.n);
+}
+
 /*
  * Handles one request at p[0..n). Returns the bytes used up, 0 if more are needed (they are kept
  * then), or -1 if it was refused.
@@ -339,6 +519,8 @@ static long process_one(struct rg_h1_conn *c, char *p, size_t n)
             refuse(c, status, &why);
             return -1;
         }
+        if (c->exchange.match.route->max_body == RG_BODY_STREAMED)
+            return process_streamed(c, p, n);
         if (!begin_body(c, n > c->head_n)) {
             conn_close(c);
             return -1;
@@ -364,9 +546,16 @@ static long process_one(struct rg_h1_conn *c, char *p, size_t n)
     size_t total = c->head_n + used;
     c->scan = (struct rg_h1_scan){0};
     c->behind = rg_str_n(p + total, n - total);
-    call_handler(c, body);
+    call_handler(c, body, (int64_t)body.n);
     rg_buf_done(&c->body);
     return (long)total;
+}
+
+/* The same for bytes of a body that is streamed. */
+static long process_more(struct rg_h1_conn *c, char *p, size_t n)
+{
+    c->behind = rg_str_n(p, n);
+    return receive(c) < 0 ? -1 : (long)(n - c->behind.n);
 }
 
 /*
@@ -413,14 +602,17 @@ static void process(struct rg_h1_conn *c, char *p, size_t n)
     if (is_for_h2(c, p, n))
         return;
     c->is_processing = true;
-    while (n > 0 && (c->state == RG_H1_IDLE || c->state == RG_H1_HEAD || c->state == RG_H1_BODY)) {
-        used = process_one(c, p, n);
+    c->behind = rg_str_n(p, n);
+    tell_end_if_due(c);
+    while (n > 0 && c->stream != NULL && (c->state <= RG_H1_BODY || is_receiving(c))) {
+        used = c->state == RG_H1_ANSWERING ? process_more(c, p, n) : process_one(c, p, n);
         if (used <= 0)
             break;
         p += used;
         n -= (size_t)used;
     }
     c->is_processing = false;
+    c->behind = (struct rg_str){NULL, 0};
 
     if (c->stream == NULL) {
         conn_free(c);
@@ -431,7 +623,7 @@ static void process(struct rg_h1_conn *c, char *p, size_t n)
     else if (used > 0)
         keep(c, p, n);
     if (c->state == RG_H1_ANSWERING)
-        rg_stream_want(c->stream, false, c->is_blocked);
+        update_wants(c);
 }
 
 /* ---- answers ---- */
@@ -455,6 +647,8 @@ static void after_answer(struct rg_h1_conn *c, bool was_processing)
         return;
     if (c->stream == NULL)
         conn_free(c);
+    else if (c->state == RG_H1_LINGERING)
+        rg_buf_done(&c->in);
     else if (c->state == RG_H1_IDLE && c->in.n > 0)
         go_on(c);
 }
@@ -480,7 +674,8 @@ static void take(struct rg_exchange *exchange, const struct rg_response *head, s
     rg_response_encode_h1_stream(head, ret->is_chunked, rg_reactor_http_date(c->server->reactor),
                                  &ret->head);
     /* While the handler runs, what follows its request may still lie in the shared buffer. */
-    rg_buf_add_str(&ret->early, c->is_processing ? c->behind : rg_buf_str(&c->in));
+    rg_buf_add_str(&ret->early, c->behind.p != NULL ? c->behind : rg_buf_str(&c->in));
+    c->has_body_left = false;
     c->stream = NULL;
     if (!c->is_processing)
         conn_free(c);
@@ -507,6 +702,9 @@ static void begin_pieces(struct rg_exchange *exchange, const struct rg_response 
 
     rg_assert(c->state == RG_H1_ANSWERING && c->out.n == 0);
     rg_http_server_count_status(server, head->status);
+    /* A body that is received meanwhile may have ended when the answer does. */
+    if (!exchange->is_receiving)
+        end_body(c);
     c->is_broken = false;
     c->is_chunked = is_open_ended && c->minor == 1;
     c->is_to_close = is_open_ended && c->minor == 0;
@@ -576,21 +774,31 @@ static bool write_piece(struct rg_exchange *exchange, struct rg_str piece)
     return kept(c) < ENOUGH_KEPT;
 }
 
-static void finish_pieces(struct rg_exchange *exchange)
+static void finish_pieces(struct rg_exchange *exchange, const struct rg_http_field *trailers,
+                          size_t trailers_n)
 {
-    static const char last_chunk[] = "0\r\n\r\n";
     struct rg_h1_conn *c = RG_CONTAINER_OF(exchange, struct rg_h1_conn, exchange);
+    struct rg_buf *last = &c->server->encoded;
     bool was_processing = c->is_processing;
-    struct iovec iov[2] = {{0}, {(void *)last_chunk, sizeof(last_chunk) - 1}};
 
     c->is_processing = true;
     rg_reactor_cancel_late(&c->late);
-    if (c->is_chunked)
+    end_body(c);
+    if (c->is_chunked) {
+        /* RFC 9112 7.1.2 */
+        rg_buf_clear(last);
+        rg_buf_add(last, "0\r\n", 3);
+        rg_trailers_add(last, trailers, trailers_n);
+        rg_buf_add(last, "\r\n", 2);
+        struct iovec iov[2] = {{0}, {last->p, last->n}};
         send_pieces(c, iov, 2);
+    }
     if (c->is_broken)
         conn_close(c);
     else if (!c->is_blocked && conn_flush(c) && !c->is_blocked)
         conn_finish_answer(c);
+    else if (c->stream != NULL)
+        update_wants(c);
     after_answer(c, was_processing);
 }
 
@@ -604,8 +812,38 @@ static void abort_pieces(struct rg_exchange *exchange)
     conn_close(c);
 }
 
+/* ---- requests in pieces ---- */
+
+static void pause_receiving(struct rg_exchange *exchange)
+{
+    struct rg_h1_conn *c = RG_CONTAINER_OF(exchange, struct rg_h1_conn, exchange);
+
+    rg_reactor_cancel_timer(c->server->reactor, &c->rate);
+    if (!c->is_processing)
+        update_wants(c);
+}
+
+static void resume_receiving(struct rg_exchange *exchange)
+{
+    struct rg_h1_conn *c = RG_CONTAINER_OF(exchange, struct rg_h1_conn, exchange);
+
+    if (c->has_body_left)
+        measure_rate(c);
+    rg_reactor_run_late(c->server->reactor, &c->resumption);
+}
+
+static void at_resumption(struct rg_late *late)
+{
+    struct rg_h1_conn *c = RG_CONTAINER_OF(late, struct rg_h1_conn, resumption);
+
+    if (!rg_exchange_wants_body(&c->exchange))
+        return;
+    process(c, NULL, 0);
+}
+
 static const struct rg_exchange_ops exchange_ops = {
-    respond, take, begin_pieces, write_piece, finish_pieces, abort_pieces,
+    respond,       take,         begin_pieces,    write_piece,
+    finish_pieces, abort_pieces, pause_receiving, resume_receiving,
 };
 
 /* ---- reading ---- */
@@ -645,18 +883,43 @@ static void on_hangup(struct rg_stream *stream)
 
 static const struct rg_stream_events conn_events = {on_readable, on_writable, on_hangup};
 
-static void body_window_ended(struct rg_h1_conn *c)
+static bool is_fast_enough(const struct rg_h1_conn *c)
 {
-    struct rg_http_server *server = c->server;
-    uint64_t want = server->settings->body_min_rate * RATE_WINDOW_MS / 1000;
+    return c->window_bytes >= c->server->settings->body_min_rate * RATE_WINDOW_MS / 1000;
+}
 
-    if (c->window_bytes >= want) {
-        c->window_bytes = 0;
-        rg_reactor_set_timer(server->reactor, &c->timer, RATE_WINDOW_MS);
+static void say_too_slow(struct rg_why *why)
+{
+    rg_why_set(why, 0, "", "the body came too slowly");
+}
+
+static void on_rate(struct rg_timer *timer)
+{
+    struct rg_h1_conn *c = RG_CONTAINER_OF(timer, struct rg_h1_conn, rate);
+    struct rg_why why = {0};
+
+    if (is_fast_enough(c)) {
+        measure_rate(c);
         return;
     }
+    say_too_slow(&why);
+    c->is_processing = true;
+    fail_receiving(c, 408, &why);
+    if (c->stream != NULL)
+        update_wants(c);
+    after_answer(c, false);
+}
+
+static void body_window_ended(struct rg_h1_conn *c)
+{
     struct rg_why why = {0};
-    rg_why_set(&why, 0, "", "the body came too slowly");
+
+    if (is_fast_enough(c)) {
+        c->window_bytes = 0;
+        rg_reactor_set_timer(c->server->reactor, &c->timer, RATE_WINDOW_MS);
+        return;
+    }
+    say_too_slow(&why);
     refuse(c, 408, &why);
 }
 
@@ -709,7 +972,9 @@ void rg_h1_conn_open(struct rg_http_server *server, struct rg_stream *stream,
     c->server = server;
     c->transport = transport;
     c->timer.fn = on_timer;
+    c->rate.fn = on_rate;
     c->late.fn = at_turn_end;
+    c->resumption.fn = at_resumption;
     c->stream = stream;
     c->may_be_h2 = server->settings->is_h2_on;
     c->exchange.ops = &exchange_ops;

@@ -34,10 +34,16 @@ struct rg_h1_conn {
     size_t head_n; /* of the request whose body is being read */
     struct rg_h1_framing framing;
     struct rg_chunked chunked;
-    struct rg_buf body;   /* a chunked body so far */
-    struct rg_str behind; /* while a handler runs: what follows its request */
-    size_t max_body;
-    uint64_t window_start_ms, window_bytes; /* rate of the body, or bytes lingered */
+    struct rg_buf body;   /* a chunked body so far; of one that is streamed its trailers */
+    struct rg_str behind; /* inside process(): what follows the bytes that are used up */
+    uint64_t max_body;
+    uint64_t window_bytes; /* of a body in the current period, or lingered */
+
+    /* A body that is streamed, which comes while its request is answered. */
+    bool has_body_left;        /* its end was not seen */
+    uint64_t body_left;        /* of the announced length */
+    struct rg_timer rate;      /* its limit of time, while somebody wants it */
+    struct rg_late resumption; /* it goes on after a pause */
 
     struct rg_buf out; /* answers the socket did not take yet */
     size_t out_at;

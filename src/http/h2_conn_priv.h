@@ -39,9 +39,10 @@ struct rg_h2_request {
     struct rg_h2_stream *stream;
     struct rg_h2_head head;
     struct rg_h1_framing framing;
-    struct rg_buf body;
+    struct rg_buf body; /* so far; of one that is streamed what was not told yet, which no window
+                         * lets become more than that: each opens again with what is told */
     size_t held;        /* of head and body, in conn's sum */
-    struct rg_why *why; /* of a refusal */
+    struct rg_why *why; /* of a refusal, or an error to be told */
     int refusal;        /* a status; 0: none */
     enum {
         RG_H2_HEAD,
@@ -49,11 +50,15 @@ struct rg_h2_request {
         RG_H2_READY,    /* complete, or to be refused: its turn comes at the end of this one */
         RG_H2_ANSWERING /* the handler was called, or the refusal is on its way */
     } state;
-    bool is_done;        /* nothing of it is needed any more */
-    struct rg_buf rest;  /* of the answer's body: what the peer's window does not take yet */
-    size_t rest_at;      /* what of it is framed */
-    uint64_t since_ms;   /* of the current limit: head, body's rate, or the answer's progress */
-    size_t window_bytes; /* of the body since then */
+    bool is_streamed;           /* its body (router.h) */
+    bool is_done;               /* nothing of it is needed any more */
+    struct rg_buf trailers_in;  /* as a section (trailers.h) */
+    struct rg_buf trailers_out; /* the same, of an answer that is finished */
+    struct rg_buf rest;         /* of the answer's body: what the peer's window does not take yet */
+    size_t rest_at;             /* what of it is framed */
+    uint64_t since_ms;      /* of the current limit: head, body's rate, or the answer's progress */
+    uint64_t rate_since_ms; /* of a streamed body's */
+    size_t window_bytes;    /* of the body since then */
 };
 
 struct rg_h2_stream {

@@ -6,6 +6,10 @@
  *                                                         +--> taken: a struct rg_stream of an
  * owner
  *
+ * A body that is streamed (router.h) comes behind the handler: it is kept until its stream's turn,
+ * and while nobody wants it. Bytes that are kept for one stream hold up that stream only: the
+ * window of the connection opens as they arrive, the stream's as they are told.
+ *
  * A stream is freed when nghttp2 has forgotten it (is_over) and no owner has it. That happens in
  * rg_h2_serve() only or when the owner closes it, never inside of a callback of nghttp2.
  */
@@ -13,7 +17,9 @@
 #include <stdio.h>
 
 #include "base/alloc.h"
+#include "http/h1_fields_priv.h"
 #include "http/h2_conn_priv.h"
+#include "http/trailers.h"
 
 #define RATE_WINDOW_MS 10000
 #define MAX_HELD       ((size_t)8 * 1024 * 1024) /* for the unfinished requests of a connection */
@@ -36,14 +42,14 @@ static struct rg_h2_stream *of_stream(struct rg_stream *stream)
 
 /* ---- life ---- */
 
-/* What has arrived needs no room in the windows any more. */
+/* What has arrived needs no room in the stream's window any more. */
 static void consumed(struct rg_h2_stream *s, size_t n)
 {
     struct rg_h2_conn *c = s->conn;
 
     if (n == 0 || c->session == NULL)
         return;
-    nghttp2_session_consume(c->session, s->id, n);
+    nghttp2_session_consume_stream(c->session, s->id, n);
     rg_h2_run_late(c);
 }
 
@@ -101,19 +107,31 @@ static void stream_free(struct rg_h2_stream *s)
     rg_h2_conn_reap(c);
 }
 
+static void forget_refusal(struct rg_h2_request *request)
+{
+    rg_free(request->why);
+    request->why = NULL;
+    request->refusal = 0;
+}
+
+static void forget_body(struct rg_h2_request *request)
+{
+    if (request->stream->is_tunnel)
+        consumed(request->stream, request->body.n);
+    rg_buf_done(&request->body);
+}
+
 /* What a request needs until its handler has run. */
 static void forget_content(struct rg_h2_request *request)
 {
     struct rg_h2_conn *c = request->stream->conn;
 
     rg_h2_head_done(&request->head);
-    if (request->stream->is_tunnel)
-        consumed(request->stream, request->body.n);
     c->held_bytes -= request->held;
     request->held = 0;
-    rg_buf_done(&request->body);
-    rg_free(request->why);
-    request->why = NULL;
+    if (!request->exchange.is_receiving)
+        forget_body(request);
+    forget_refusal(request);
 }
 
 static struct rg_gone request_free(struct rg_h2_request *request)
@@ -123,6 +141,8 @@ static struct rg_gone request_free(struct rg_h2_request *request)
     forget_content(request);
     request->stream->conn->timed_n--;
     rg_buf_done(&request->rest);
+    rg_buf_done(&request->trailers_in);
+    rg_buf_done(&request->trailers_out);
     rg_free(request);
     return gone;
 }
@@ -192,7 +212,23 @@ int rg_h2_on_stream_close(nghttp2_session *session, int32_t id, uint32_t code, v
     return 0;
 }
 
-/* ---- DATA frames from what there is to send ---- */
+/* ---- DATA frames from what there is to send, and what follows the last one ---- */
+
+/* A value that never comes again would only drive others out of the table, and how well a secret is
+ * compressed would tell something of it (RFC 7541 7.1). */
+static bool is_unique(struct rg_str name)
+{
+    return rg_str_eq_nocase(name, RG_STR("set-cookie")) ||
+           rg_str_eq_nocase(name, RG_STR("x-request-id")) ||
+           rg_str_eq_nocase(name, RG_STR("traceparent"));
+}
+
+static nghttp2_nv nv(struct rg_str name, struct rg_str value)
+{
+    uint8_t flags = is_unique(name) ? NGHTTP2_NV_FLAG_NO_INDEX : NGHTTP2_NV_FLAG_NONE;
+
+    return (nghttp2_nv){(uint8_t *)name.p, (uint8_t *)value.p, name.n, value.n, flags};
+}
 
 static size_t left_to_send(const struct rg_h2_conn *c, const struct rg_h2_stream *s)
 {
@@ -201,6 +237,21 @@ static size_t left_to_send(const struct rg_h2_conn *c, const struct rg_h2_stream
     if (!s->is_taken && s->request != NULL)
         return s->request->rest.n - s->request->rest_at;
     return 0;
+}
+
+/* What follows the last DATA frame, if anything does. */
+static bool submit_trailers(const struct rg_h2_stream *s)
+{
+    struct rg_http_field fields[RG_MAX_TRAILERS];
+    nghttp2_nv nva[RG_MAX_TRAILERS];
+
+    if (s->is_taken || s->request == NULL || s->request->trailers_out.n == 0)
+        return false;
+    long n = rg_trailers_read(rg_buf_str(&s->request->trailers_out), fields, NULL);
+    rg_assert(n > 0);
+    for (long i = 0; i < n; i++)
+        nva[i] = nv(fields[i].name, fields[i].value);
+    return nghttp2_submit_trailer(s->conn->session, s->id, nva, (size_t)n) == 0;
 }
 
 static ssize_t plan_data(nghttp2_session *session, int32_t id, uint8_t *buf, size_t max,
@@ -219,8 +270,11 @@ static ssize_t plan_data(nghttp2_session *session, int32_t id, uint8_t *buf, siz
         return NGHTTP2_ERR_DEFERRED;
     if (left > 0)
         *flags |= NGHTTP2_DATA_FLAG_NO_COPY;
-    if (left <= max && s->is_shut)
+    if (left <= max && s->is_shut) {
         *flags |= NGHTTP2_DATA_FLAG_EOF;
+        if (submit_trailers(s))
+            *flags |= NGHTTP2_DATA_FLAG_NO_END_STREAM;
+    }
     return (ssize_t)(left < max ? left : max);
 }
 
@@ -306,22 +360,6 @@ static bool is_of_connection(struct rg_str name)
             return true;
     }
     return false;
-}
-
-/* A value that never comes again would only drive others out of the table, and how well a secret is
- * compressed would tell something of it (RFC 7541 7.1). */
-static bool is_unique(struct rg_str name)
-{
-    return rg_str_eq_nocase(name, RG_STR("set-cookie")) ||
-           rg_str_eq_nocase(name, RG_STR("x-request-id")) ||
-           rg_str_eq_nocase(name, RG_STR("traceparent"));
-}
-
-static nghttp2_nv nv(struct rg_str name, struct rg_str value)
-{
-    uint8_t flags = is_unique(name) ? NGHTTP2_NV_FLAG_NO_INDEX : NGHTTP2_NV_FLAG_NONE;
-
-    return (nghttp2_nv){(uint8_t *)name.p, (uint8_t *)value.p, name.n, value.n, flags};
 }
 
 /* The value as it may stand in a field: no CR, LF or NUL, no white space around (RFC 9113 8.2.1).
@@ -443,7 +481,7 @@ static void take(struct rg_exchange *exchange, const struct rg_response *head, s
     s->is_taken = true;
     s->is_held = true;
     s->in = NULL;
-    if (!exchange->in_handler)
+    if (!s->is_called)
         request_free(request);
     rg_h2_run_late(c);
 }
@@ -469,9 +507,9 @@ static void begin_pieces(struct rg_exchange *exchange, const struct rg_response 
     rg_http_server_count_status(s->conn->server, head->status);
     if (s->is_over)
         return;
-    s->is_shut = exchange->drops_body;
-    submit_head(s, head, rg_response_is_bodiless(head->status) ? -1 : length,
-                !exchange->drops_body);
+    /* The end of an answer would end a request that is still received (RFC 9113 8.1). */
+    s->is_shut = exchange->drops_body && !exchange->is_receiving;
+    submit_head(s, head, rg_response_is_bodiless(head->status) ? -1 : length, !s->is_shut);
     /* Framed at the end of the turn, maybe together with the first piece. */
     rg_h2_run_late(s->conn);
 }
@@ -497,12 +535,17 @@ static bool write_piece(struct rg_exchange *exchange, struct rg_str piece)
     return kept(request) < ENOUGH_KEPT;
 }
 
-static void finish_pieces(struct rg_exchange *exchange)
+static void finish_pieces(struct rg_exchange *exchange, const struct rg_http_field *trailers,
+                          size_t trailers_n)
 {
+    (void)trailers;
+    (void)trailers_n;
     struct rg_h2_request *request = of_exchange(exchange);
     struct rg_h2_stream *s = request->stream;
 
-    request->is_done = kept(request) == 0;
+    if (!s->is_over && !s->is_shut && !exchange->drops_body)
+        rg_trailers_add(&request->trailers_out, trailers, trailers_n);
+    request->is_done = kept(request) == 0 && request->trailers_out.n == 0;
     rg_h2_make_due(s);
     if (s->is_over || s->is_shut)
         return;
@@ -522,8 +565,76 @@ static void abort_pieces(struct rg_exchange *exchange)
         reset(s, NGHTTP2_CANCEL);
 }
 
+/* ---- requests in pieces ---- */
+
+static void pause_receiving(struct rg_exchange *exchange)
+{
+    /* Its window closes by itself. */
+    (void)exchange;
+}
+
+static void measure_rate(struct rg_h2_request *request)
+{
+    request->rate_since_ms = request->stream->conn->reactor->now_ms;
+    request->window_bytes = 0;
+}
+
+static void resume_receiving(struct rg_exchange *exchange)
+{
+    struct rg_h2_request *request = of_exchange(exchange);
+
+    measure_rate(request);
+    rg_h2_make_due(request->stream);
+}
+
+static void fail_receiving(struct rg_h2_request *request, int status, const struct rg_why *why)
+{
+    forget_body(request);
+    rg_exchange_tell_error(&request->exchange, status, why);
+}
+
+static void tell_end(struct rg_h2_request *request)
+{
+    struct rg_http_field trailers[RG_MAX_TRAILERS];
+    struct rg_why why = {0};
+    long n = rg_trailers_read(rg_buf_str(&request->trailers_in), trailers, &why);
+
+    if (n < 0)
+        fail_receiving(request, (int)-n, &why);
+    else
+        rg_exchange_tell_end(&request->exchange, trailers, (size_t)n);
+}
+
+/* Tells what there is of the body, as long as it is wanted. */
+static void receive(struct rg_h2_request *request)
+{
+    struct rg_exchange *exchange = &request->exchange;
+    /* What comes through a tunnel is not a body. */
+    bool has_end = request->stream->is_tunnel || request->stream->has_ended;
+    struct rg_why why = {0};
+
+    if (request->refusal != 0 && rg_exchange_wants_body(exchange))
+        fail_receiving(request, request->refusal, request->why);
+    /* What came too slowly before a pause was not told in time. */
+    if (request->refusal != 0)
+        forget_refusal(request);
+    if (request->is_streamed && request->body.n > 0 && rg_exchange_wants_body(exchange)) {
+        struct rg_buf piece = request->body;
+        request->body = (struct rg_buf){0};
+        consumed(request->stream, piece.n);
+        if (rg_exchange_is_too_long(exchange, piece.n, &why))
+            fail_receiving(request, 413, &why);
+        else
+            rg_exchange_tell_piece(exchange, rg_buf_str(&piece));
+        rg_buf_done(&piece);
+    }
+    if (has_end && rg_exchange_wants_body(exchange))
+        tell_end(request);
+}
+
 static const struct rg_exchange_ops exchange_ops = {
-    respond, take, begin_pieces, write_piece, finish_pieces, abort_pieces,
+    respond,       take,         begin_pieces,    write_piece,
+    finish_pieces, abort_pieces, pause_receiving, resume_receiving,
 };
 
 /* ---- requests ---- */
@@ -549,6 +660,20 @@ static void note_refusal(struct rg_h2_request *request, int status, const struct
     *request->why = *why;
 }
 
+/* Whether what comes of its body is told to somebody, or may be. */
+static bool is_streaming_in(const struct rg_h2_request *request)
+{
+    return request->is_streamed &&
+           (request->state == RG_H2_READY || request->exchange.is_receiving);
+}
+
+static void add_trailer(struct rg_h2_request *request, struct rg_str name, struct rg_str value)
+{
+    /* One more than is allowed is found out when they are read. */
+    if (is_streaming_in(request) && request->trailers_in.n <= RG_MAX_TRAILER_BYTES)
+        rg_h1_add_field(&request->trailers_in, name, value);
+}
+
 int rg_h2_on_header(nghttp2_session *session, const nghttp2_frame *frame, const uint8_t *name,
                     size_t name_n, const uint8_t *value, size_t value_n, uint8_t flags, void *arg)
 {
@@ -564,10 +689,14 @@ int rg_h2_on_header(nghttp2_session *session, const nghttp2_frame *frame, const 
         c->is_flooded = true;
         return NGHTTP2_ERR_CALLBACK_FAILURE;
     }
-    /* Trailers are dropped, and what follows a field too many. */
-    if (s == NULL || s->is_taken || s->request == NULL || s->request->state != RG_H2_HEAD ||
-        s->request->refusal != 0)
+    /* What follows a field too many is dropped, and trailers that nobody wants. */
+    if (s == NULL || s->is_taken || s->request == NULL || s->request->refusal != 0)
         return 0;
+    if (s->request->state != RG_H2_HEAD) {
+        add_trailer(s->request, rg_str_n((const char *)name, name_n),
+                    rg_str_n((const char *)value, value_n));
+        return 0;
+    }
     int status = -rg_h2_head_add(&s->request->head, limits, rg_str_n((const char *)name, name_n),
                                  rg_str_n((const char *)value, value_n), &why);
     if (status != 0)
@@ -592,10 +721,12 @@ static int begin_request(struct rg_h2_request *request, struct rg_why *why)
     if (err < 0)
         return err;
     exchange->method = req->method;
-    exchange->started_ms = server->reactor->now_ms;
+    rg_exchange_note_start(exchange);
     request->stream->is_tunnel = req->protocol.p != NULL;
     if (!rg_router_find(server->routes, server->routes_n, req->method, req->path, &exchange->match))
         return rg_why_set(why, -404, "", "there is nothing here");
+    request->is_streamed =
+        exchange->match.route->max_body == RG_BODY_STREAMED && !request->stream->is_tunnel;
     if (request->framing.length > exchange->match.route->max_body)
         return rg_why_set(why, -413, "", "the body is longer than %zu bytes",
                           exchange->match.route->max_body);
@@ -641,7 +772,7 @@ void rg_h2_head_complete(struct rg_h2_stream *s, bool is_end)
             note_refusal(request, status, &why);
     }
     /* A tunnel's handler is called at once: what follows is not a body. */
-    if (request->refusal != 0 || is_end || s->is_tunnel) {
+    if (request->refusal != 0 || is_end || s->is_tunnel || request->is_streamed) {
         make_ready(request);
         return;
     }
@@ -656,7 +787,7 @@ void rg_h2_stream_ended(struct rg_h2_stream *s)
     s->has_ended = true;
     if (!s->is_taken && s->request != NULL && s->request->state == RG_H2_BODY)
         make_ready(s->request);
-    else if (s->is_taken)
+    else if (s->is_taken || (s->request != NULL && s->request->is_streamed))
         rg_h2_make_due(s);
 }
 
@@ -677,6 +808,16 @@ static void take_body(struct rg_h2_request *request, struct rg_str data)
     request->window_bytes += data.n;
 }
 
+/* Of a body that is streamed; dropped where nobody will ask for it, who need not be sent more. */
+static void take_piece(struct rg_h2_request *request, struct rg_str data)
+{
+    if (!is_streaming_in(request))
+        return;
+    rg_buf_add_str(&request->body, data);
+    request->window_bytes += data.n;
+    rg_h2_make_due(request->stream);
+}
+
 int rg_h2_on_data(nghttp2_session *session, uint8_t flags, int32_t id, const uint8_t *p, size_t n,
                   void *arg)
 {
@@ -685,6 +826,8 @@ int rg_h2_on_data(nghttp2_session *session, uint8_t flags, int32_t id, const uin
 
     (void)flags;
     (void)arg;
+    /* Whoever is slow holds up its own stream, not the others. */
+    nghttp2_session_consume_connection(session, n);
     if (s != NULL && s->is_tunnel && s->is_held) {
         if (s->in == NULL)
             s->in = rg_zalloc(sizeof(*s->in));
@@ -696,24 +839,74 @@ int rg_h2_on_data(nghttp2_session *session, uint8_t flags, int32_t id, const uin
         rg_buf_add_str(&s->request->body, data);
         return 0;
     }
+    if (s != NULL && !s->is_taken && s->request != NULL && s->request->is_streamed) {
+        take_piece(s->request, data);
+        return 0;
+    }
     if (s != NULL && !s->is_taken && s->request != NULL && s->request->state == RG_H2_BODY)
         take_body(s->request, data);
-    nghttp2_session_consume(session, id, n);
+    nghttp2_session_consume_stream(session, id, n);
     return 0;
+}
+
+static int64_t body_length(const struct rg_h2_request *request)
+{
+    const struct rg_h1_framing *framing = &request->framing;
+
+    if (request->stream->is_tunnel)
+        return 0;
+    /* All is there, and nothing will follow it. */
+    if (request->stream->has_ended && request->trailers_in.n == 0)
+        return (int64_t)request->body.n;
+    return framing->has_length ? (int64_t)framing->length : -1;
 }
 
 static void call_handler(struct rg_h2_request *request)
 {
     struct rg_http_server *server = request->stream->conn->server;
     struct rg_request *req = &server->request;
+    bool has_body = !request->stream->is_tunnel && !request->is_streamed;
 
     /* Others have been read since. */
     rg_assert(rg_h2_head_read(&request->head, req, &request->framing, NULL) == 0);
     rg_assert(rg_router_find(server->routes, server->routes_n, req->method, req->path,
                              &request->exchange.match));
-    req->body = request->stream->is_tunnel ? RG_STR("") : rg_buf_str(&request->body);
+    req->body = has_body ? rg_buf_str(&request->body) : RG_STR("");
+    req->body_length = body_length(request);
     request->state = RG_H2_ANSWERING;
     rg_exchange_begin(&request->exchange);
+}
+
+/* The handler has run and wants the body. */
+static void begin_receiving(struct rg_h2_request *request)
+{
+    struct rg_exchange *exchange = &request->exchange;
+    struct rg_h2_stream *s = request->stream;
+    struct rg_why why = {0};
+
+    if (!exchange->is_receiving)
+        return;
+    measure_rate(request);
+    if (rg_exchange_is_too_long(exchange, request->framing.length, &why)) {
+        fail_receiving(request, 413, &why);
+        return;
+    }
+    if (request->framing.expects_continue && request->body.n == 0 && !s->has_ended &&
+        !exchange->is_streaming)
+        go_on(s);
+}
+
+static void begin_answer(struct rg_h2_request *request)
+{
+    if (request->refusal != 0) {
+        refuse(request, request->refusal, request->why);
+    } else {
+        call_handler(request);
+        begin_receiving(request);
+    }
+    /* A tunnel that is still to be answered keeps what the peer has sent already. */
+    if (!request->stream->is_tunnel || request->stream->is_taken)
+        forget_content(request);
 }
 
 static void serve_request(struct rg_h2_stream *s)
@@ -724,17 +917,26 @@ static void serve_request(struct rg_h2_stream *s)
         return;
     if (request->state == RG_H2_ANSWERING && kept(request) <= LITTLE_KEPT)
         rg_exchange_tell_writable(&request->exchange);
-    if (request->state != RG_H2_READY)
-        return;
-    if (request->refusal != 0)
-        refuse(request, request->refusal, request->why);
-    else
-        call_handler(request);
-    /* A tunnel that is still to be answered keeps what the peer has sent already. */
+    if (request->state == RG_H2_READY)
+        begin_answer(request);
+    if (request->exchange.is_receiving)
+        receive(request);
     if (s->is_taken)
         request_free(request);
-    else if (!s->is_tunnel)
-        forget_content(request);
+}
+
+/* Whether the time of a streamed body is over; measures it anew. */
+static bool is_late_to_receive(struct rg_h2_request *request)
+{
+    const struct rg_http_server *server = request->stream->conn->server;
+    uint64_t want = server->settings->body_min_rate * RATE_WINDOW_MS / 1000;
+    bool is_late = request->window_bytes < want;
+
+    if (!rg_exchange_wants_body(&request->exchange) || request->stream->has_ended ||
+        request->refusal != 0 || server->reactor->now_ms < request->rate_since_ms + RATE_WINDOW_MS)
+        return false;
+    measure_rate(request);
+    return is_late;
 }
 
 void rg_h2_check_time(struct rg_h2_stream *s)
@@ -765,6 +967,10 @@ void rg_h2_check_time(struct rg_h2_stream *s)
             make_ready(request);
         }
         request->window_bytes = 0;
+    } else if (is_late_to_receive(request)) {
+        rg_why_set(&why, 0, "", "the body came too slowly");
+        note_refusal(request, 408, &why);
+        rg_h2_make_due(s);
     } else if (request->rest.n > request->rest_at &&
                now >= request->since_ms + settings->write_timeout_ms) {
         rg_count(server->counters, RG_HTTP_TIMEOUTS, 1);

@@ -40,6 +40,9 @@ const struct rg_counter_row rg_http_counter_rows[] = {
     [RG_HTTP_H2_RESETS_OUT] = {"rgate_http2_resets_total", "counter", "by=\"us\"", ""},
     [RG_HTTP_H2_FLOODS] = {"rgate_http2_floods_total", "counter", NULL,
                            "HTTP/2 connections cut because of a flood of frames or fields."},
+    [RG_HTTP_PROXY_ERRORS] = {"rgate_http_proxy_header_errors_total", "counter", NULL,
+                              "Connections closed because they did not begin with a valid header "
+                              "of the PROXY protocol."},
 };
 const size_t rg_http_counter_rows_n = RG_HTTP_ROWS;
 
@@ -110,21 +113,29 @@ static void on_nothing(struct rg_stream *stream)
 
 static const struct rg_stream_events no_events = {on_nothing, on_nothing, on_nothing};
 
-static void begin(struct rg_http_server *server, struct rg_stream *stream,
-                  struct rg_http_transport transport)
+void rg_http_server_begin(struct rg_http_server *server, struct rg_http_transport transport)
 {
-    if (stream == NULL)
-        return;
+    struct rg_stream *stream =
+        transport.is_secure
+            ? rg_tls_open(server->tls, server->reactor, transport.fd, &no_events, server)
+            : rg_socket_open(server->reactor, transport.fd, &no_events, server);
+
+    if (stream != NULL)
+        rg_h1_conn_open(server, stream, transport);
+}
+
+static void accept_connection(struct rg_http_server *server, int fd, bool is_secure)
+{
     rg_count(server->counters, RG_HTTP_ACCEPTED, 1);
-    rg_h1_conn_open(server, stream, transport);
+    if (server->settings->has_proxy_protocol)
+        rg_proxied_open(server, fd, is_secure);
+    else
+        rg_http_server_begin(server, (struct rg_http_transport){.fd = fd, .is_secure = is_secure});
 }
 
 void rg_http_server_accept(void *arg, int fd)
 {
-    struct rg_http_server *server = arg;
-    struct rg_stream *stream = rg_socket_open(server->reactor, fd, &no_events, server);
-
-    begin(server, stream, (struct rg_http_transport){fd, false});
+    accept_connection(arg, fd, false);
 }
 
 void rg_http_server_set_tls(struct rg_http_server *server, struct rg_tls *tls)
@@ -134,10 +145,7 @@ void rg_http_server_set_tls(struct rg_http_server *server, struct rg_tls *tls)
 
 void rg_http_server_accept_tls(void *arg, int fd)
 {
-    struct rg_http_server *server = arg;
-    struct rg_stream *stream = rg_tls_open(server->tls, server->reactor, fd, &no_events, server);
-
-    begin(server, stream, (struct rg_http_transport){fd, true});
+    accept_connection(arg, fd, true);
 }
 
 /* The next connection of a walk. Whoever is told that one is gone may end others. */
@@ -176,10 +184,18 @@ void rg_http_server_count_status(struct rg_http_server *server, int status)
     rg_count(server->counters, (size_t)rows[status / 100 % 6], 1);
 }
 
+void rg_http_server_count_refusal(struct rg_http_server *server, int status,
+                                  const struct rg_why *why)
+{
+    rg_count(server->counters, status == 408 ? RG_HTTP_TIMEOUTS : RG_HTTP_MALFORMED, 1);
+    rg_log_info("request refused", RG_FI("status", status), RG_FS("reason", why->text),
+                RG_FS("where", why->place));
+}
+
 void rg_http_server_refusal(struct rg_http_server *server, int status, const struct rg_why *why,
                             struct rg_buf *body)
 {
-    rg_count(server->counters, status == 408 ? RG_HTTP_TIMEOUTS : RG_HTTP_MALFORMED, 1);
+    rg_http_server_count_refusal(server, status, why);
     rg_buf_add_c(body, "{\"message\":");
     rg_json_add_string(body, rg_str_c(why->text));
     if (why->place[0] != '\0') {
@@ -187,8 +203,6 @@ void rg_http_server_refusal(struct rg_http_server *server, int status, const str
         rg_json_add_string(body, rg_str_c(why->place));
     }
     rg_buf_add_char(body, '}');
-    rg_log_info("request refused", RG_FI("status", status), RG_FS("reason", why->text),
-                RG_FS("where", why->place));
 }
 
 size_t rg_http_server_connections(const struct rg_http_server *server)

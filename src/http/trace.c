@@ -43,12 +43,30 @@ static bool is_traceparent(struct rg_str s)
     return !is_zero(s.p + TRACE_ID_AT, 32) && !is_zero(s.p + SPAN_ID_AT, 16);
 }
 
-static void begin_traceparent(struct rg_str given, char out[RG_TRACEPARENT_LEN + 1])
+/* p is NULL where there is none, or more than one. */
+static struct rg_str only_field(const struct rg_request *req, struct rg_str name)
 {
+    size_t at = 0;
+    const struct rg_http_field *field = rg_request_next_field(req, name, &at);
+
+    if (field == NULL || rg_request_next_field(req, name, &at) != NULL)
+        return rg_str_c(NULL);
+    return field->value;
+}
+
+static void begin_traceparent(struct rg_str given, struct rg_trace *trace)
+{
+    char *out = trace->traceparent;
+
     memcpy(out, "00-", TRACE_ID_AT);
-    if (is_traceparent(given)) {
+    trace->is_continued = is_traceparent(given);
+    if (trace->is_continued) {
         memcpy(out + TRACE_ID_AT, given.p + TRACE_ID_AT, 32);
         memcpy(out + FLAGS_AT, given.p + FLAGS_AT, 2);
+        /* What the other bits of a later version mean, nobody knows yet (section 4). */
+        if (memcmp(given.p, "00", 2) != 0)
+            memcpy(out + FLAGS_AT, strchr("13579bdf", given.p[FLAGS_AT + 1]) != NULL ? "01" : "00",
+                   2);
     } else {
         rg_random_hex(out + TRACE_ID_AT, 16);
         memcpy(out + FLAGS_AT, "01", 2);
@@ -59,10 +77,30 @@ static void begin_traceparent(struct rg_str given, char out[RG_TRACEPARENT_LEN +
     out[RG_TRACEPARENT_LEN] = '\0';
 }
 
+/* Lines of a list are one list (RFC 9110 5.3). */
+static void begin_tracestate(const struct rg_request *req, struct rg_trace *trace)
+{
+    const struct rg_http_field *field;
+    size_t at = 0, n = 0;
+
+    trace->tracestate_n = 0;
+    while ((field = rg_request_next_field(req, RG_STR("tracestate"), &at)) != NULL) {
+        struct rg_str value = field->value;
+        if (value.n == 0)
+            continue;
+        if (n + (n > 0) + value.n > RG_TRACESTATE_MAX)
+            return;
+        if (n > 0)
+            trace->tracestate[n++] = ',';
+        memcpy(trace->tracestate + n, value.p, value.n);
+        n += value.n;
+    }
+    trace->tracestate_n = (uint16_t)n;
+}
+
 void rg_trace_begin(const struct rg_request *req, struct rg_trace *trace)
 {
     struct rg_str id = rg_request_field(req, RG_STR("x-request-id"));
-    struct rg_str state = rg_request_field(req, RG_STR("tracestate"));
 
     if (id.n >= REQUEST_ID_MIN && id.n <= RG_REQUEST_ID_MAX) {
         memcpy(trace->request_id, id.p, id.n);
@@ -71,10 +109,14 @@ void rg_trace_begin(const struct rg_request *req, struct rg_trace *trace)
         rg_random_hex(trace->request_id, REQUEST_ID_BYTES);
         trace->request_id_n = 2 * REQUEST_ID_BYTES;
     }
-    begin_traceparent(rg_request_field(req, RG_STR("traceparent")), trace->traceparent);
-    trace->tracestate_n = state.n <= RG_TRACESTATE_MAX ? (uint16_t)state.n : 0;
-    if (trace->tracestate_n > 0)
-        memcpy(trace->tracestate, state.p, state.n);
+    begin_traceparent(only_field(req, RG_STR("traceparent")), trace);
+    begin_tracestate(req, trace);
+}
+
+void rg_trace_child(const struct rg_trace *trace, char out[RG_TRACEPARENT_LEN + 1])
+{
+    memcpy(out, trace->traceparent, RG_TRACEPARENT_LEN + 1);
+    rg_random_hex(out + SPAN_ID_AT, 8);
 }
 
 void rg_trace_add(const struct rg_trace *trace, struct rg_response *response)

@@ -1,10 +1,11 @@
 /*
- * trailers.h - fields behind a chunked body (RFC 9112 section 7.1.2), read within limits.
+ * trailers.h - the fields behind a body (RFC 9110 6.5).
  *
- * The decoder of chunks checks their form and drops them (chunked.h); here they are collected
- * beside it, and without those that may not be there.
+ * Most fields mean something only before a body: where it ends, where it goes, who sent it. Behind
+ * it they would reach whoever adds trailers to the head when everything has been checked already.
+ * So those are left out, in both directions.
  *
- * Thread: any; a collection belongs to its connection.
+ * Thread: any; no state.
  */
 #pragma once
 
@@ -13,11 +14,33 @@
 #include "http/chunked.h"
 #include "http/request.h"
 
-#define RG_MAX_TRAILERS 32 /* fields; chunked.h limits their bytes */
+#define RG_MAX_TRAILERS      32
+#define RG_MAX_TRAILER_BYTES 8192
 
-/* Zero-initialised; ended with rg_buf_done(&text). */
+/*
+ * Whether a field of this name may be there: a token that says nothing of framing, connection,
+ * routing, authentication, cookies, or of the content and who sent it (RFC 9110 6.5.1).
+ */
+bool rg_trailer_is_allowed(struct rg_str name);
+
+/*
+ * Reads a trailer section: field lines, and the empty line at the end, if there is one. Fills
+ * fields with slices of those that are allowed and returns how many; -400 with why for what is
+ * malformed, or more than RG_MAX_TRAILERS fields, or RG_MAX_TRAILER_BYTES.
+ */
+long rg_trailers_read(struct rg_str section, struct rg_http_field fields[RG_MAX_TRAILERS],
+                      struct rg_why *why);
+
+/*
+ * Appends those of fields[0..n) that are allowed as field lines, without an empty line at the end.
+ * Left out is what could not be read again: values with control bytes, and what is too much.
+ */
+void rg_trailers_add(struct rg_buf *section, const struct rg_http_field *fields, size_t n);
+
+/* What a decoder of chunks takes of them, collected beside it. Zero-initialised; ended with
+ * rg_buf_done(&text). */
 struct rg_trailers {
-    struct rg_buf text; /* empty, without memory, where there are none */
+    struct rg_buf text; /* the section; without memory where there is none */
 };
 
 /*
@@ -26,14 +49,3 @@ struct rg_trailers {
  */
 long rg_trailers_take(struct rg_trailers *trailers, struct rg_chunked *c, const char *p, size_t n,
                       struct rg_str *ret_data, bool *ret_done, struct rg_why *why);
-
-/*
- * The fields, of a body that is complete: slices of trailers->text. Those of framing, routing,
- * authentication and such (RFC 9110 6.5.1) are left out. Returns how many, or RG_ESYNTAX with why
- * if there are more than RG_MAX_TRAILERS.
- */
-long rg_trailers_fields(const struct rg_trailers *trailers,
-                        struct rg_http_field fields[RG_MAX_TRAILERS], struct rg_why *why);
-
-/* Whether a field of this name may stand behind a body. */
-bool rg_trailers_allow(struct rg_str name);

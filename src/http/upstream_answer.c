@@ -208,7 +208,7 @@ static void complete(struct rg_upstream_conn *conn, bool has_more)
     struct rg_trailers trailers = conn->trailers;
     struct rg_http_field fields[RG_MAX_TRAILERS];
     struct rg_why why = {0};
-    long fields_n = rg_trailers_fields(&trailers, fields, &why);
+    long fields_n = rg_trailers_read(rg_buf_str(&trailers.text), fields, &why);
 
     if (fields_n < 0) {
         malformed(conn, &why);

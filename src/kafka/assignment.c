@@ -303,7 +303,8 @@ static void assign(struct rg_consumer *consumer, rd_kafka_topic_partition_list_t
     if (consumer->is_paused)
         rd_kafka_pause_partitions(consumer->rk, partitions);
 
-    rg_log_info("kafka partitions assigned", RG_FI("partitions", partitions->cnt));
+    rg_log_info("kafka partitions assigned", RG_FI("partitions", partitions->cnt),
+                RG_FS("group", consumer->group_id));
     rg_consumer_note_connected(consumer);
 }
 
@@ -333,7 +334,7 @@ static void revoke(struct rg_consumer *consumer, rd_kafka_topic_partition_list_t
     else
         rd_kafka_assign(consumer->rk, NULL);
     rg_log_info("kafka partitions revoked", RG_FI("partitions", partitions->cnt),
-                RG_FS("lost", is_lost ? "yes" : "no"));
+                RG_FS("lost", is_lost ? "yes" : "no"), RG_FS("group", consumer->group_id));
 }
 
 void rg_consumer_on_rebalance(struct rg_consumer *consumer, int err,

@@ -82,9 +82,9 @@ void rg_consumer_note_connected(struct rg_consumer *consumer)
     set_connected(consumer, true);
     /* As loud as the loss was, so that whoever saw the one sees the other. */
     if (consumer->is_loss_logged)
-        rg_log_warn("kafka connection is back");
+        rg_log_warn("kafka connection is back", RG_FS("group", consumer->group_id));
     else
-        rg_log_info("kafka connected");
+        rg_log_info("kafka connected", RG_FS("group", consumer->group_id));
     consumer->is_loss_logged = false;
 }
 
@@ -101,7 +101,8 @@ static void note_disconnected(struct rg_consumer *consumer, const char *reason)
         return;
     consumer->is_loss_logged = true;
     rg_consumer_get_status(consumer, &status);
-    rg_log_warn("kafka not reachable", RG_FS("reason", status.last_error));
+    rg_log_warn("kafka not reachable", RG_FS("reason", status.last_error),
+                RG_FS("group", consumer->group_id));
 }
 
 void rg_consumer_note_assignment(struct rg_consumer *consumer)
@@ -335,16 +336,33 @@ static void forget_assignment(struct rg_consumer *consumer)
     consumer->is_connected = consumer->is_paused = consumer->is_broken = false;
 }
 
+/*
+ * Before 2.3 the library aborts when a client ends that has joined its group and never had an
+ * assignment (its sticky assignor has no state then). A member is known by its id.
+ */
+static bool may_not_be_destroyed(const struct rg_consumer *consumer)
+{
+    if (consumer->has_joined || rd_kafka_version() >= 0x02030000)
+        return false;
+    char *id = rd_kafka_memberid(consumer->rk);
+    bool is_member = id != NULL && id[0] != '\0';
+    if (id != NULL)
+        rd_kafka_mem_free(consumer->rk, id);
+    return is_member;
+}
+
 static void close_client(struct rg_consumer *consumer, uint64_t deadline_ms)
 {
     if (consumer->rk == NULL)
         return;
+    bool is_left_alone = may_not_be_destroyed(consumer);
     rg_consumer_drop_all_held(consumer);
     rg_consumer_store(consumer);
     leave(consumer, deadline_ms);
     rd_kafka_queue_destroy(consumer->queue);
     consumer->queue = NULL;
-    rd_kafka_destroy_flags(consumer->rk, RD_KAFKA_DESTROY_F_NO_CONSUMER_CLOSE);
+    if (!is_left_alone)
+        rd_kafka_destroy_flags(consumer->rk, RD_KAFKA_DESTROY_F_NO_CONSUMER_CLOSE);
     consumer->rk = NULL;
     forget_assignment(consumer);
 }
@@ -499,12 +517,12 @@ static void *ingest(void *arg)
 
 /* ---------------------------------------------------------------------- API */
 
-static char *group_id_for(const struct rg_kafka_settings *settings)
+static char *group_id_for(const struct rg_kafka_settings *settings, const char *group_id)
 {
     RG_CLEANUP(rg_buf_done) struct rg_buf id = {0};
     char uuid[RG_UUID_LEN + 1];
 
-    rg_buf_add_c(&id, settings->group_id);
+    rg_buf_add_c(&id, group_id);
     if (settings->consume == RG_CONSUME_ALL) {
         rg_random_uuid(uuid);
         rg_buf_addf(&id, "-all-%s", uuid);
@@ -523,28 +541,46 @@ static void init_lock(struct rg_consumer *consumer)
     pthread_condattr_destroy(&attr);
 }
 
-struct rg_consumer *rg_consumer_start(const struct rg_kafka_settings *settings,
-                                      const struct rg_consumer_sink *sink, struct rg_tally *tally)
+static void init_topics(struct rg_consumer *consumer, const struct rg_option_list *topics)
 {
-    struct rg_consumer *consumer = rg_zalloc(sizeof(*consumer));
-    const struct rg_option_list *topics = &settings->source_topics;
-
-    consumer->settings = settings;
-    consumer->sink = *sink;
-    consumer->tally = tally;
-    consumer->batch = rg_realloc_array(NULL, RG_CONSUMER_BATCH_MAX, sizeof(consumer->batch[0]));
-    consumer->group_id = group_id_for(settings);
     consumer->topics = rg_zalloc(topics->n * sizeof(consumer->topics[0]));
     consumer->topics_n = topics->n;
     for (size_t i = 0; i < topics->n; i++) {
         consumer->topics[i].name = rg_strndup(topics->items[i], strlen(topics->items[i]));
         consumer->topics[i].no = (uint32_t)i;
-        consumer->topics[i].format = rg_kafka_topic_format(settings, topics->items[i]);
+        consumer->topics[i].format =
+            consumer->is_raw ? RG_FORMAT_NO_EVENT
+                             : rg_kafka_topic_format(consumer->settings, topics->items[i]);
     }
+}
+
+struct rg_consumer *rg_consumer_start_of(const struct rg_kafka_settings *settings,
+                                         const struct rg_consumer_source *source,
+                                         const struct rg_consumer_sink *sink,
+                                         struct rg_tally *tally)
+{
+    struct rg_consumer *consumer = rg_zalloc(sizeof(*consumer));
+
+    consumer->settings = settings;
+    consumer->sink = *sink;
+    consumer->tally = tally;
+    consumer->is_raw = source->is_raw;
+    consumer->batch = rg_realloc_array(NULL, RG_CONSUMER_BATCH_MAX, sizeof(consumer->batch[0]));
+    consumer->group_id = group_id_for(settings, source->group_id);
+    init_topics(consumer, source->topics);
     init_lock(consumer);
     rg_assert(pthread_create(&consumer->thread, NULL, ingest, consumer) == 0);
-    pthread_setname_np(consumer->thread, "kafka-ingest");
+    pthread_setname_np(consumer->thread, source->thread_name);
     return consumer;
+}
+
+struct rg_consumer *rg_consumer_start(const struct rg_kafka_settings *settings,
+                                      const struct rg_consumer_sink *sink, struct rg_tally *tally)
+{
+    const struct rg_consumer_source source = {"kafka-ingest", &settings->source_topics,
+                                              settings->group_id, false};
+
+    return rg_consumer_start_of(settings, &source, sink, tally);
 }
 
 /* False, with the lock held as before, if the thread has not come that far at until_ms. */

@@ -1,7 +1,8 @@
 /*
- * consumer.h - events from Kafka, as a member of a consumer group.
+ * consumer.h - messages from Kafka, as a member of a consumer group: events, and answers to
+ * requests that wait.
  *
- * Owns the ingest thread. Starts without any broker and joins when one answers; rebuilds
+ * Owns a thread. Starts without any broker and joins when one answers; rebuilds
  * its client after a fatal error with a growing, jittered delay; pauses its partitions
  * while the sink has no room. Offsets are stored after the hand-over, committed every 5 s, on
  * revocation and at the end. A partition that the group has no offset for starts at its
@@ -25,6 +26,14 @@ struct rg_consumer_status {
     char last_error[160]; /* empty: none since the last success */
 };
 
+/* What is read. All of it is borrowed for the call that starts the consumer. */
+struct rg_consumer_source {
+    const char *thread_name;             /* at most 15 bytes */
+    const struct rg_option_list *topics; /* not empty */
+    const char *group_id;                /* KAFKA_CONSUME=all makes it one of its own */
+    bool is_raw; /* messages come as they are: value and headers; else as events */
+};
+
 /*
  * Starts the ingest thread. settings and tally, in which it counts, are borrowed until stop.
  * on_thread_start and on_thread_stop (may be NULL) run on the ingest thread with arg, so that the
@@ -40,6 +49,12 @@ struct rg_consumer_sink {
 };
 struct rg_consumer *rg_consumer_start(const struct rg_kafka_settings *settings,
                                       const struct rg_consumer_sink *sink, struct rg_tally *tally);
+
+/* The same for another source than KAFKA_SOURCE_TOPICS and its group. */
+struct rg_consumer *rg_consumer_start_of(const struct rg_kafka_settings *settings,
+                                         const struct rg_consumer_source *source,
+                                         const struct rg_consumer_sink *sink,
+                                         struct rg_tally *tally);
 
 /*
  * Stops reading. Returns once the last message has been handed over (at the latest after a few

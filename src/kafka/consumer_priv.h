@@ -58,6 +58,7 @@ struct rg_consumer {
     const struct rg_kafka_settings *settings; /* set once; not used after RG_CONSUMER_QUIET */
     struct rg_consumer_sink sink;
     char *group_id;
+    bool is_raw;        /* messages are not decoded */
     bool starts_at_end; /* auto.offset.reset is what it is by default */
     struct rg_tally *tally;
     pthread_t thread;

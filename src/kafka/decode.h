@@ -10,14 +10,9 @@
 #include "base/err.h"
 #include "event/envelope.h"
 #include "event/format.h"
+#include "kafka/message.h"
 
-#define RG_DECODE_MAX_HEADERS 64
-
-/* One record header, as it came. */
-struct rg_record_header {
-    struct rg_str name;
-    struct rg_str value;
-};
+#define RG_DECODE_MAX_HEADERS RG_RECORD_MAX_HEADERS
 
 /*
  * Sets *ret to the text to be dispatched: value itself, or what was composed into scratch (cleared

@@ -62,11 +62,15 @@ static int deliver(struct rg_consumer *consumer, const struct rg_consumer_topic 
                                        .offset = m->offset,
                                        .timestamp_ms = rd_kafka_message_timestamp(m, &kind),
                                        .key = rg_str_n(m->key, m->key_len),
-                                       .format = topic->format};
-    size_t headers_n = read_headers(m, headers);
-    int err = rg_decode_record(headers, headers_n, rg_str_n(m->payload, m->len), &message.format,
-                               &consumer->scratch, &message.event, why);
+                                       .format = topic->format,
+                                       .event = rg_str_n(m->payload, m->len),
+                                       .headers = headers};
+    int err = 0;
 
+    message.headers_n = read_headers(m, headers);
+    if (!consumer->is_raw)
+        err = rg_decode_record(headers, message.headers_n, message.event, &message.format,
+                               &consumer->scratch, &message.event, why);
     *ret_format = message.format;
     return err < 0 ? err : consumer->sink.event(consumer->sink.arg, &message, why);
 }
@@ -88,15 +92,18 @@ static struct rg_str shown(const rd_kafka_message_t *m)
  * An error where it should have been an event (configuration.md 6.3), a warning where it might have
  * been anything (legacy-channels.md 11.4).
  */
-static void log_bad(const struct rg_consumer_topic *topic, const rd_kafka_message_t *m,
-                    enum rg_format format, int err, const struct rg_why *why)
+static void log_bad(const struct rg_consumer *consumer, const struct rg_consumer_topic *topic,
+                    const rd_kafka_message_t *m, enum rg_format format, int err,
+                    const struct rg_why *why)
 {
     enum rg_log_level level = format == RG_FORMAT_CLOUDEVENTS ? RG_LOG_ERROR : RG_LOG_WARN;
+    /* What was to be taken as it comes is for one receiver, and nothing for a log. */
+    struct rg_str value = consumer->is_raw ? RG_STR("") : shown(m);
 
     RG_LOG_AT(level, "bad message skipped", RG_FS("topic", topic->name),
               RG_FI("partition", m->partition), RG_FI("offset", m->offset),
               RG_FS("reason", why->text[0] != '\0' ? why->text : rg_strerror(err)),
-              RG_FS("place", why->place), RG_FSTR("value", shown(m)), RG_FU("bytes", m->len));
+              RG_FS("place", why->place), RG_FSTR("value", value), RG_FU("bytes", m->len));
 }
 
 /* Returns RG_EAGAIN if the sink has no room; otherwise the matter of this message is ended. */
@@ -115,7 +122,7 @@ static int hand_over(struct rg_consumer *consumer, const rd_kafka_message_t *m)
         return err;
     if (err < 0) {
         topic->batch_failed++;
-        log_bad(topic, m, format, err, &why);
+        log_bad(consumer, topic, m, format, err, &why);
     } else {
         topic->batch_good++;
     }

@@ -7,6 +7,7 @@
 
 #include "base/alloc.h"
 #include "base/log.h"
+#include "base/rcu.h"
 #include "kafka/conf_priv.h"
 #include "kafka/partitioner.h"
 
@@ -97,6 +98,7 @@ static void *run(void *arg)
     struct rg_producer *producer = arg;
     int stop_ms;
 
+    rg_rcu_thread_start();
     while ((stop_ms = atomic_load(&producer->stop_ms)) < 0)
         rd_kafka_poll(producer->rk, POLL_MS);
 
@@ -105,6 +107,7 @@ static void *run(void *arg)
         rd_kafka_purge(producer->rk, RD_KAFKA_PURGE_F_QUEUE | RD_KAFKA_PURGE_F_INFLIGHT);
         rd_kafka_flush(producer->rk, 1000);
     }
+    rg_rcu_thread_stop();
     return NULL;
 }
 
@@ -155,20 +158,43 @@ static struct errand *errand_new(rg_delivery_fn *done, void *arg)
     return errand;
 }
 
-int rg_producer_send(struct rg_producer *producer, const char *topic, struct rg_str key,
-                     struct rg_str value, rg_delivery_fn *done, void *arg)
+/* NULL for none: then the record has none. */
+static rd_kafka_headers_t *headers_new(const struct rg_record_header *headers, size_t n)
+{
+    rd_kafka_headers_t *list = n > 0 ? rd_kafka_headers_new(n) : NULL;
+
+    rg_assert(n <= RG_RECORD_MAX_HEADERS);
+    for (size_t i = 0; i < n; i++)
+        rd_kafka_header_add(list, headers[i].name.p, (ssize_t)headers[i].name.n, headers[i].value.p,
+                            (ssize_t)headers[i].value.n);
+    return list;
+}
+
+int rg_producer_send_with(struct rg_producer *producer, const char *topic, struct rg_str key,
+                          struct rg_str value, const struct rg_record_header *headers,
+                          size_t headers_n, rg_delivery_fn *done, void *arg)
 {
     struct errand *errand = errand_new(done, arg);
     const char *key_p = key.n > 0 ? key.p : NULL;
+    rd_kafka_headers_t *list = headers_new(headers, headers_n);
     rd_kafka_resp_err_t err = rd_kafka_producev(
         producer->rk, RD_KAFKA_V_TOPIC(topic), RD_KAFKA_V_MSGFLAGS(RD_KAFKA_MSG_F_COPY),
         RD_KAFKA_V_KEY(key_p, key.n), RD_KAFKA_V_VALUE((void *)value.p, value.n),
-        RD_KAFKA_V_OPAQUE(errand), RD_KAFKA_V_END);
+        RD_KAFKA_V_HEADERS(list), RD_KAFKA_V_OPAQUE(errand), RD_KAFKA_V_END);
 
     if (err == RD_KAFKA_RESP_ERR_NO_ERROR)
         return 0;
+    /* The list is the library's only where the message was taken. */
+    if (list != NULL)
+        rd_kafka_headers_destroy(list);
     rg_free(errand);
     return code_of(err);
+}
+
+int rg_producer_send(struct rg_producer *producer, const char *topic, struct rg_str key,
+                     struct rg_str value, rg_delivery_fn *done, void *arg)
+{
+    return rg_producer_send_with(producer, topic, key, value, NULL, 0, done, arg);
 }
 
 void rg_producer_stop(struct rg_producer **producerp, int timeout_ms)

@@ -1,10 +1,12 @@
 /*
  * producer.h - messages to Kafka.
  *
- * Thread: send from any; the delivery callback runs on the producer's own thread.
+ * Thread: send from any; the delivery callback runs on the producer's own thread, which is
+ * registered with rcu.h.
  */
 #pragma once
 
+#include "kafka/message.h"
 #include "kafka/settings.h"
 
 struct rg_producer;
@@ -24,6 +26,11 @@ struct rg_producer *rg_producer_start(const struct rg_kafka_settings *settings, 
  */
 int rg_producer_send(struct rg_producer *producer, const char *topic, struct rg_str key,
                      struct rg_str value, rg_delivery_fn *done, void *arg);
+
+/* The same with record headers, at most RG_RECORD_MAX_HEADERS. */
+int rg_producer_send_with(struct rg_producer *producer, const char *topic, struct rg_str key,
+                          struct rg_str value, const struct rg_record_header *headers,
+                          size_t headers_n, rg_delivery_fn *done, void *arg);
 
 /* Waits at most timeout_ms for what is queued, then ends. Sets *producerp to NULL. */
 void rg_producer_stop(struct rg_producer **producerp, int timeout_ms);

@@ -236,12 +236,13 @@ static void check_topic(const char *topic, const char *variable, struct rg_probl
                        "a topic name has 1 to 249 letters, digits, '.', '_' or '-'");
 }
 
-static void check_topics(struct rg_option_list *topics, struct rg_problems *problems)
+void rg_kafka_check_topics(struct rg_option_list *topics, const char *variable,
+                           struct rg_problems *problems)
 {
     size_t kept = 0;
 
     for (size_t i = 0; i < topics->n; i++) {
-        check_topic(topics->items[i], "KAFKA_SOURCE_TOPICS", problems);
+        check_topic(topics->items[i], variable, problems);
         if (is_listed(topics, kept, topics->items[i]))
             rg_free(topics->items[i]);
         else
@@ -474,7 +475,7 @@ void rg_kafka_settings_check(struct rg_kafka_settings *settings, struct rg_probl
 
     check_brokers(settings, problems);
     complete_topics(settings, uses_hosts);
-    check_topics(&settings->source_topics, problems);
+    rg_kafka_check_topics(&settings->source_topics, "KAFKA_SOURCE_TOPICS", problems);
     if (settings->log_topic != NULL)
         check_topic(settings->log_topic, "KAFKA_LOG_TOPIC", problems);
     check_formats(settings, problems);

@@ -46,6 +46,10 @@ extern const size_t rg_kafka_options_n;
 void rg_kafka_settings_check(struct rg_kafka_settings *settings, struct rg_problems *problems);
 void rg_kafka_settings_warn(const struct rg_kafka_settings *settings);
 
+/* Checks the names of topics that variable lists, and drops those that are listed twice. */
+void rg_kafka_check_topics(struct rg_option_list *topics, const char *variable,
+                           struct rg_problems *problems);
+
 static inline bool rg_kafka_is_on(const struct rg_kafka_settings *settings)
 {
     return settings->brokers.n > 0;

@@ -16,6 +16,7 @@
 
 #include "base/err.h"
 #include "net/inbox.h"
+#include "net/sockets.h"
 #include "net/wheel.h"
 
 #define RG_READ_BUFFER 65536
@@ -51,6 +52,7 @@ struct RG_CAPABILITY("reactor") rg_reactor {
     uv_timer_t tick;
     uv_prepare_t turn_end;
     struct rg_wheel wheel;
+    struct rg_sockets sockets;
     struct rg_late late; /* list head */
     pthread_t thread;
     atomic_bool is_running;
@@ -95,6 +97,9 @@ void rg_reactor_cancel_timer(struct rg_reactor *reactor, struct rg_timer *timer)
  */
 void rg_reactor_run_late(struct rg_reactor *reactor, struct rg_late *late);
 void rg_reactor_cancel_late(struct rg_late *late);
+
+/* The end of a turn: runs what was put off, and frees what was closed. For sockets.c. */
+void rg_reactor_end_turn(struct rg_reactor *reactor);
 
 /* The current date for HTTP, made at most once a second. */
 const char *rg_reactor_http_date(struct rg_reactor *reactor);

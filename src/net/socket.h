@@ -13,6 +13,12 @@
 struct rg_stream *rg_socket_open(struct rg_reactor *reactor, int fd,
                                  const struct rg_stream_events *events, void *owner);
 
+/*
+ * For who reads from the descriptor itself, past the stream, and has found that there is nothing
+ * more for now: else its owner would be told in every turn of the loop.
+ */
+void rg_socket_drained(struct rg_stream *stream);
+
 /* An address as text: the longest IPv6 form, and a NUL. */
 #define RG_PEER_SIZE 46
 

@@ -4,8 +4,8 @@
  * - The handshake runs whenever the socket is ready, whatever the owner asks for; then, or when it
  *   has failed, the owner is told what it has asked for.
  *
- * - A read may leave something where the poll does not see it: a nudge tells the owner in the next
- *   turn of the loop.
+ * - A read may leave something where the socket does not see it: a nudge tells the owner in the
+ * next turn of the loop.
  *
  * - Slices are joined to whole records. One that the socket takes in part is OpenSSL's to finish,
  *   and the owner comes back with at least its bytes (stream.h).
@@ -26,7 +26,6 @@ struct tls_stream {
     SSL *ssl;
     struct rg_tls_client_peer peer;
     struct rg_timer deadline; /* of the handshake */
-    uv_idle_t *nudge;         /* NULL: the poll tells all there is */
     bool is_ready;            /* the handshake is done */
     bool awaits_writable;     /* OpenSSL has to write before it can go on */
     bool has_more;            /* the owner's buffer was full */
@@ -42,38 +41,6 @@ static struct tls_stream *of_stream(struct rg_stream *stream)
 
 /* ---- readiness ---- */
 
-static void on_poll(uv_poll_t *poll, int status, int events);
-
-static void on_nudge_closed(uv_handle_t *handle)
-{
-    rg_free(handle);
-}
-
-static void drop_nudge(struct tls_stream *t)
-{
-    if (t->nudge != NULL)
-        uv_close((uv_handle_t *)t->nudge, on_nudge_closed);
-    t->nudge = NULL;
-}
-
-static void on_nudge(uv_idle_t *nudge)
-{
-    struct tls_stream *t = nudge->data;
-
-    drop_nudge(t);
-    rg_socket_tell(&t->socket.stream, UV_READABLE | UV_WRITABLE);
-}
-
-static void nudge(struct tls_stream *t)
-{
-    if (t->nudge != NULL)
-        return;
-    t->nudge = rg_zalloc(sizeof(*t->nudge));
-    t->nudge->data = t;
-    uv_idle_init(&t->socket.stream.reactor->loop, t->nudge);
-    uv_idle_start(t->nudge, on_nudge);
-}
-
 /* Whether the owner's next read brings something without the socket. */
 static bool is_more_there(const struct tls_stream *t)
 {
@@ -86,14 +53,14 @@ static void watch(struct tls_stream *t)
     unsigned interest = 0;
 
     if (!t->is_ready && t->error == 0) {
-        interest = t->awaits_writable ? UV_WRITABLE : UV_READABLE;
+        interest = t->awaits_writable ? RG_READY_WRITE : RG_READY_READ;
     } else {
-        interest |= stream->wants_read ? UV_READABLE : 0;
-        interest |= stream->wants_write || t->awaits_writable ? UV_WRITABLE : 0;
+        interest |= stream->wants_read ? RG_READY_READ : 0;
+        interest |= stream->wants_write || t->awaits_writable ? RG_READY_WRITE : 0;
     }
-    rg_socket_watch(&t->socket, interest, on_poll);
+    rg_socket_watch(&t->socket, interest);
     if (is_more_there(t) && (stream->wants_read || stream->wants_write))
-        nudge(t);
+        rg_socket_nudge(&t->socket, RG_READY_READ | RG_READY_WRITE);
 }
 
 /* ---- failures ---- */
@@ -135,8 +102,10 @@ static bool has_to_wait(struct tls_stream *t, int n)
     t->awaits_writable = false;
     switch (result) {
     case SSL_ERROR_WANT_READ:
+        rg_socket_not_ready(&t->socket, RG_READY_READ);
         return true;
     case SSL_ERROR_WANT_WRITE:
+        rg_socket_not_ready(&t->socket, RG_READY_WRITE);
         t->awaits_writable = true;
         return true;
     case SSL_ERROR_ZERO_RETURN:
@@ -176,33 +145,25 @@ static void on_deadline(struct rg_timer *timer)
     t->error = UV_ETIMEDOUT;
     snprintf(t->why, sizeof(t->why), "the TLS handshake takes too long");
     watch(t);
-    rg_socket_tell(&t->socket.stream, UV_READABLE | UV_WRITABLE);
+    rg_socket_tell(&t->socket, RG_READY_READ | RG_READY_WRITE);
 }
 
-static void on_poll(uv_poll_t *poll, int status, int events)
+static void on_ready(struct rg_socket *socket, unsigned events)
 {
-    struct tls_stream *t = RG_CONTAINER_OF(poll, struct tls_stream, socket.poll);
-    struct rg_stream *stream = &t->socket.stream;
-
-    rg_reactor_assert(stream->reactor);
-    if (status < 0) {
-        events = UV_READABLE | UV_WRITABLE | UV_DISCONNECT;
-        t->socket.interest = 0;
-    }
+    struct tls_stream *t = RG_CONTAINER_OF(socket, struct tls_stream, socket);
     bool was_open = t->is_ready || t->error != 0;
+
     if (!was_open && !shake_hands(t)) {
         watch(t);
         return;
     }
     if (!was_open || t->awaits_writable) {
-        events |= UV_READABLE | UV_WRITABLE;
+        events |= RG_READY_READ | RG_READY_WRITE;
         /* Who reads or writes next finds out whether it still does. */
         t->awaits_writable = false;
         watch(t);
     }
-    rg_socket_tell(stream, events);
-    if (status < 0)
-        rg_socket_watch_again(stream);
+    rg_socket_tell(socket, events);
 }
 
 /* ---- reading and writing ---- */
@@ -223,7 +184,7 @@ static long tls_read(struct rg_stream *stream, void *p, size_t n)
             goes_on = false;
         } else {
             got += (size_t)one;
-            /* Else the poll tells, and no system call is needed to know that. */
+            /* Else the socket tells, and no system call is needed to know that. */
             goes_on = SSL_has_pending(t->ssl) == 1;
         }
     }
@@ -311,9 +272,9 @@ static void tls_shutdown(struct rg_stream *stream)
 
 /* ---- opening and closing ---- */
 
-static void on_closed(uv_handle_t *handle)
+static void on_closed(struct rg_socket *socket)
 {
-    rg_free(RG_CONTAINER_OF((uv_poll_t *)handle, struct tls_stream, socket.poll));
+    rg_free(RG_CONTAINER_OF(socket, struct tls_stream, socket));
 }
 
 static void free_parts(struct tls_stream *t)
@@ -329,7 +290,6 @@ static void tls_close(struct rg_stream *stream)
 
     say_goodbye(t);
     rg_reactor_cancel_timer(stream->reactor, &t->deadline);
-    drop_nudge(t);
     free_parts(t);
     rg_socket_close(&t->socket, on_closed);
 }
@@ -368,7 +328,7 @@ struct rg_stream *rg_tls_client_open(struct rg_tls_client *client, struct rg_rea
         return NULL;
     }
     /* Closes fd where it fails. */
-    if (rg_socket_init(&t->socket, &tls_ops, reactor, fd) < 0) {
+    if (rg_socket_init(&t->socket, &tls_ops, reactor, fd, on_ready) < 0) {
         free_parts(t);
         rg_free(t);
         return NULL;

@@ -4,8 +4,8 @@
  *
  * - The handshake runs whenever the socket is ready, whatever the owner asks for.
  *
- * - A read may bring more than the owner has room for, and then the poll does not see what is left:
- *   a nudge tells the owner in the next turn of the loop.
+ * - A read may bring more than the owner has room for, and then the socket does not know of what is
+ *   left: a nudge tells the owner in the next turn of the loop.
  *
  * - A record that the socket takes only in part must be finished before anything else. So its rest
  *   is kept, and all of its text but the last byte reported as written: the owner comes back with
@@ -37,7 +37,6 @@ struct tls_stream {
     struct rg_buf sealed; /* received, not yet opened: less than the owner could read */
     struct rg_buf opened; /* not yet read by the owner */
     struct rg_buf unsent; /* the rest of a record that is partly out */
-    uv_idle_t *nudge;     /* NULL: the poll tells all there is */
     bool is_ready;        /* the handshake is done */
     bool is_in_kernel;    /* the kernel makes the records that are sent */
     bool handshake_awaits_writable;
@@ -54,28 +53,6 @@ static struct tls_stream *of_stream(struct rg_stream *stream)
 
 /* ---- readiness ---- */
 
-static void on_poll(uv_poll_t *poll, int status, int events);
-
-static void on_nudge_closed(uv_handle_t *handle)
-{
-    rg_free(handle);
-}
-
-static void drop_nudge(struct tls_stream *t)
-{
-    if (t->nudge != NULL)
-        uv_close((uv_handle_t *)t->nudge, on_nudge_closed);
-    t->nudge = NULL;
-}
-
-static void on_nudge(uv_idle_t *nudge)
-{
-    struct tls_stream *t = nudge->data;
-
-    drop_nudge(t);
-    rg_socket_tell(&t->socket.stream, UV_READABLE);
-}
-
 /* Whether the owner's next read brings something without the socket. */
 static bool has_more(const struct tls_stream *t)
 {
@@ -85,12 +62,8 @@ static bool has_more(const struct tls_stream *t)
 
 static void nudge_if_more(struct tls_stream *t)
 {
-    if (t->nudge != NULL || !t->is_ready || !has_more(t))
-        return;
-    t->nudge = rg_zalloc(sizeof(*t->nudge));
-    t->nudge->data = t;
-    uv_idle_init(&t->socket.stream.reactor->loop, t->nudge);
-    uv_idle_start(t->nudge, on_nudge);
+    if (t->is_ready && has_more(t))
+        rg_socket_nudge(&t->socket, RG_READY_READ);
 }
 
 static void watch(struct tls_stream *t)
@@ -99,12 +72,12 @@ static void watch(struct tls_stream *t)
     unsigned interest = 0;
 
     if (!t->is_ready) {
-        interest = t->handshake_awaits_writable ? UV_WRITABLE : UV_READABLE;
+        interest = t->handshake_awaits_writable ? RG_READY_WRITE : RG_READY_READ;
     } else {
-        interest |= stream->wants_read ? UV_READABLE : 0;
-        interest |= stream->wants_write ? UV_WRITABLE : 0;
+        interest |= stream->wants_read ? RG_READY_READ : 0;
+        interest |= stream->wants_write ? RG_READY_WRITE : 0;
     }
-    rg_socket_watch(&t->socket, interest, on_poll);
+    rg_socket_watch(&t->socket, interest);
 }
 
 /* ---- the handshake ---- */
@@ -245,13 +218,14 @@ static long shake_hands(struct tls_stream *t)
         return err;
     }
     t->handshake_awaits_writable = SSL_want_write(t->ssl);
+    rg_socket_not_ready(&t->socket, t->handshake_awaits_writable ? RG_READY_WRITE : RG_READY_READ);
     watch(t);
     return UV_EAGAIN;
 }
 
 static void tell_broken(struct tls_stream *t)
 {
-    rg_socket_tell(&t->socket.stream, UV_READABLE | UV_WRITABLE | UV_DISCONNECT);
+    rg_socket_tell(&t->socket, RG_READY_READ | RG_READY_WRITE | RG_READY_HANGUP);
 }
 
 static void on_deadline(struct rg_timer *timer)
@@ -271,7 +245,7 @@ static long flush(struct tls_stream *t)
 {
     if (t->unsent.n == 0 || t->error != 0)
         return t->error;
-    long n = rg_socket_result(write(t->socket.fd, t->unsent.p, t->unsent.n));
+    long n = rg_socket_write(&t->socket, t->unsent.p, t->unsent.n);
     if (n < 0)
         return n == UV_EAGAIN ? n : (t->error = (int)n);
     if ((size_t)n < t->unsent.n) {
@@ -287,7 +261,7 @@ static long send_record(struct tls_stream *t, int type, const char *p, size_t n)
 {
     static _Thread_local char sealed[RG_TLS_MAX_PLAIN + RG_TLS_OVERHEAD];
     size_t sealed_n = rg_tls_records_seal(&t->records, type, p, n, sealed);
-    long wrote = rg_socket_result(write(t->socket.fd, sealed, sealed_n));
+    long wrote = rg_socket_write(&t->socket, sealed, sealed_n);
 
     if (wrote < 0 && wrote != UV_EAGAIN)
         return t->error = (int)wrote;
@@ -386,7 +360,7 @@ static long fill(struct tls_stream *t, char *raw, size_t *n)
     *n = t->sealed.n;
     if (!needs_socket)
         return 0;
-    long got = rg_socket_result(read(t->socket.fd, raw + *n, RG_TLS_MAX_SEALED - *n));
+    long got = rg_socket_read(&t->socket, raw + *n, RG_TLS_MAX_SEALED - *n);
     if (got < 0)
         return got == UV_EAGAIN ? got : (t->error = (int)got);
     /* A peer that vanishes without a goodbye: HTTP says itself where its messages end. */
@@ -515,7 +489,7 @@ static long write_to_kernel(struct tls_stream *t, const struct iovec *iov, int n
 {
     if (t->records.owes_update)
         return t->error = UV_ENOTSUP;
-    return rg_socket_result(writev(t->socket.fd, iov, n));
+    return rg_socket_writev(&t->socket, iov, n);
 }
 
 static long tls_writev(struct rg_stream *stream, const struct iovec *iov, int n)
@@ -544,29 +518,21 @@ static long tls_write(struct rg_stream *stream, const void *p, size_t n)
 
 /* ---- events ---- */
 
-static void on_poll(uv_poll_t *poll, int status, int events)
+static void on_ready(struct rg_socket *socket, unsigned events)
 {
-    struct tls_stream *t = RG_CONTAINER_OF(poll, struct tls_stream, socket.poll);
+    struct tls_stream *t = RG_CONTAINER_OF(socket, struct tls_stream, socket);
 
-    rg_reactor_assert(t->socket.stream.reactor);
-    if (status < 0) {
-        /* The socket is broken and libuv has stopped watching; the call that follows says how. */
-        events = UV_READABLE | UV_WRITABLE | UV_DISCONNECT;
-        t->socket.interest = 0;
-    }
     if (!t->is_ready) {
         long err = shake_hands(t);
         if (err == 0)
-            rg_socket_tell(&t->socket.stream, UV_READABLE | UV_WRITABLE);
+            rg_socket_tell(&t->socket, RG_READY_READ | RG_READY_WRITE);
         else if (err != UV_EAGAIN)
             tell_broken(t);
         return;
     }
-    if ((events & UV_WRITABLE) != 0 && flush(t) == UV_EAGAIN)
-        events &= ~UV_WRITABLE;
-    rg_socket_tell(&t->socket.stream, events);
-    if (status < 0)
-        rg_socket_watch_again(&t->socket.stream);
+    if ((events & RG_READY_WRITE) != 0 && flush(t) == UV_EAGAIN)
+        events &= ~(unsigned)RG_READY_WRITE;
+    rg_socket_tell(&t->socket, events);
 }
 
 static void tls_update(struct rg_stream *stream)
@@ -597,9 +563,9 @@ static void tls_shutdown(struct rg_stream *stream)
     shutdown(t->socket.fd, SHUT_WR);
 }
 
-static void on_closed(uv_handle_t *handle)
+static void on_closed(struct rg_socket *socket)
 {
-    rg_free(RG_CONTAINER_OF((uv_poll_t *)handle, struct tls_stream, socket.poll));
+    rg_free(RG_CONTAINER_OF(socket, struct tls_stream, socket));
 }
 
 static void tls_close(struct rg_stream *stream)
@@ -608,7 +574,6 @@ static void tls_close(struct rg_stream *stream)
 
     say_goodbye(t);
     rg_reactor_cancel_timer(stream->reactor, &t->deadline);
-    drop_nudge(t);
     SSL_free(t->ssl);
     rg_tls_records_done(&t->records);
     rg_buf_done(&t->sealed);
@@ -631,7 +596,7 @@ struct rg_stream *rg_tls_open(struct rg_tls *tls, struct rg_reactor *reactor, in
 {
     struct tls_stream *t = rg_zalloc(sizeof(*t));
 
-    if (rg_socket_init(&t->socket, &tls_ops, reactor, fd) < 0) {
+    if (rg_socket_init(&t->socket, &tls_ops, reactor, fd, on_ready) < 0) {
         rg_free(t);
         return NULL;
     }

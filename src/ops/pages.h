@@ -8,7 +8,7 @@
 
 #include "http/static.h"
 
-#define RG_PAGES_ROUTES 8
+#define RG_PAGES_ROUTES 10
 
 /* The files, as parts of the binary; borrowed. */
 struct rg_pages {
@@ -18,5 +18,8 @@ struct rg_pages {
     struct rg_static_page dashboard; /* /dashboard */
 };
 
-/* Fills rows, of which none catches all. */
+/*
+ * Fills rows, of which none catches all but what is below /swagger-ui, up to four segments deep:
+ * 404 "not found" there, 405 for methods other than GET. pages is borrowed.
+ */
 void rg_pages_routes(struct rg_pages *pages, struct rg_route rows[RG_PAGES_ROUTES]);

@@ -26,7 +26,7 @@ struct rg_access_log_settings {
 
 struct rg_access_log;
 struct rg_access_log *rg_access_log_new(const struct rg_access_log_settings *settings);
-/* Writes what is left, for at most a second. */
+/* Writes what is left, for at most about a second where nobody reads. */
 void rg_access_log_free(struct rg_access_log **logp);
 
 /* All of it is borrowed. Times are from rg_clock_mono_ns(). */

@@ -78,7 +78,8 @@ struct rg_api {
     enum rg_dialect dialect;
     char *id; /* 2017: "" */
     char *name;
-    bool is_matched; /* active, and not versioned */
+    bool is_matched;   /* active, and not versioned */
+    bool is_versioned; /* "versioned" */
 
     /* auth */
     bool checks_tokens; /* auth_type is "jwt" */

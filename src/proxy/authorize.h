@@ -1,9 +1,11 @@
 /*
- * authorize.h - whether a request may take a route that needs a token (legacy-channels.md 14.3).
+ * authorize.h - whether a request may take an endpoint that needs a token.
  *
- * Candidates are the parts of the query parameter token, which white space separates, and every
- * value of the authorization field, bare or behind "Bearer ". One valid token is enough. A request
- * may bring several, but not any number.
+ * An API says where tokens are (api-gateway.md section 6): in a field, of authorization every
+ * credential behind "Bearer", of another one every value; in a parameter of the query, separated by
+ * commas. In the manner of 2017 (legacy-channels.md 14.3) candidates are the parts of the query
+ * parameter token, which white space separates, and every value of the authorization field, bare or
+ * behind "Bearer ". One valid token is enough. A request may bring several, but not any number.
  *
  * Thread: the reactor.
  */
@@ -11,6 +13,7 @@
 
 #include "auth/verifier.h"
 #include "http/request.h"
+#include "proxy/api.h"
 
 #define RG_AUTHORIZE_MAX_TOKENS 8 /* what is behind them is not looked at */
 
@@ -19,5 +22,5 @@
  * or RG_EAGAIN where none is, but new keys may tell otherwise (rg_verifier_wait()); not if
  * is_last_try.
  */
-int rg_authorize(struct rg_verifier *verifier, const struct rg_request *req, bool is_last_try,
-                 struct rg_claims **ret);
+int rg_authorize(struct rg_verifier *verifier, const struct rg_api *api,
+                 const struct rg_request *req, bool is_last_try, struct rg_claims **ret);

@@ -3,7 +3,8 @@
  *
  * Changes are made under a lock, one after the other; each puts a new table (table.h) in the place
  * of the old one, which is freed once no reader can see it. A definition that was deleted is not
- * forgotten, so that its number goes on (2.5).
+ * forgotten, so that its number goes on (2.5), unless very many have been deleted after it. One
+ * that says itself that it is not active is kept like a deleted one.
  *
  * Thread: any registered with rcu.h.
  */
@@ -12,6 +13,8 @@
 #include "base/rcu.h"
 #include "proxy/api.h"
 #include "proxy/table.h"
+
+#define RG_CATALOGUE_MAX_GRAVES 100000 /* deleted ones that are not forgotten */
 
 struct rg_catalogue;
 
@@ -31,6 +34,13 @@ int rg_catalogue_add(struct rg_catalogue *catalogue, struct rg_api *api);
 
 /* PUT (2.4): the same, of an id that must be active: else RG_ENOTFOUND. */
 int rg_catalogue_replace(struct rg_catalogue *catalogue, struct rg_api *api);
+
+/*
+ * The same for who has made api of old: RG_EAGAIN, and nothing is changed, if another definition
+ * than old is active by now. old == NULL: whichever is.
+ */
+int rg_catalogue_exchange(struct rg_catalogue *catalogue, const struct rg_api *old,
+                          struct rg_api *api);
 
 /* DELETE (2.5): RG_ENOTFOUND if id is not active. */
 int rg_catalogue_remove(struct rg_catalogue *catalogue, struct rg_str id);

@@ -45,19 +45,46 @@ struct rg_outgoing_client {
 
 #define RG_OUTGOING_MAX (RG_MAX_FIELDS_PER_MESSAGE + 64)
 
+/* Fields that claims and added headers of an API can make together; what is beyond is left out. */
+#define RG_OUTGOING_MAX_ADDED 48
+
+/* The longest value that is made of a claim; a longer one is left out. */
+#define RG_OUTGOING_MAX_CLAIM 4096
+
 /*
  * Writes the fields to ret and returns how many. They are slices of the request, of endpoint's API,
- * of settings, and of scratch, which is empty and is to be ended with rg_buf_done(). keeps_upgrade:
- * connection and upgrade are kept for a switch of protocols.
+ * of settings, of client's claims and trace, and of scratch, which is empty and is to be ended with
+ * rg_buf_done(). keeps_upgrade: connection and upgrade are kept for a switch of protocols (never to
+ * HTTP/2, RFC 9113 3.1); an extended CONNECT (RFC 8441) becomes the upgrade of HTTP/1.1 that it
+ * stands for, with a sec-websocket-key of ours.
+ *
+ * Names are compared without case, and a _ counts as a -: behind CGI and its kin both are the same.
+ *
+ * A claim is written as it is where it is text, as JSON where it is not; null and text that is no
+ * field value (control bytes, white space at its ends) are left out. Clients' own fields of the
+ * names of claim_headers are, always.
+ *
+ * In the dialect of 2017 host, forwarded and the trace are the client's (legacy-channels.md
+ * 14.4.3).
  */
 size_t rg_outgoing_fields(const struct rg_outgoing_settings *settings,
                           const struct rg_endpoint *endpoint,
                           const struct rg_outgoing_client *client, bool keeps_upgrade,
                           struct rg_buf *scratch, struct rg_http_field ret[RG_OUTGOING_MAX]);
 
+#define RG_OUTGOING_VIA_SIZE 128
+
+/* The value of Via for an answer to the client, or n == 0 where none is written. In out. */
+struct rg_str rg_outgoing_via_answer(const struct rg_outgoing_settings *settings,
+                                     char out[RG_OUTGOING_VIA_SIZE]);
+
 /*
  * The address that the request comes from, for logs and quotas: the peer's or, where that is
- * trusted, the last one in Forwarded (else X-Forwarded-For) that is not trusted.
+ * trusted, the last one in Forwarded (else X-Forwarded-For) that is not trusted. A station without
+ * an address ("unknown") is told by the one behind it.
+ *
+ * Where both fields are there and disagree about the client, neither counts: a proxy that writes
+ * the one usually passes through whatever its client sent as the other.
  */
 void rg_client_address(const struct rg_outgoing_settings *settings, const struct rg_request *req,
                        const char *peer, char out[RG_PEER_SIZE]);

@@ -1,26 +1,16 @@
 #include "proxy/proxy.h"
 
+#include <inttypes.h>
+
 #include "base/alloc.h"
-
-static const struct rg_family_row requests_row = {
-    "rig_proxy_requests_total",
-    "counter",
-    {"method", "path", "target", "response_from", "status"},
-    "Requests to services behind the gateway; path is that of the route."};
-
-static const char *const statuses[] = {
-    [RG_PROXY_OK] = "ok",
-    [RG_PROXY_NOT_FOUND] = "not_found",
-    [RG_PROXY_UNREACHABLE] = "unreachable",
-    [RG_PROXY_TIMEOUT] = "request_timeout",
-};
+#include "proxy/outcomes.h"
 
 struct rg_proxy *rg_proxy_new(const struct rg_proxy_settings *settings)
 {
     struct rg_proxy *proxy = rg_zalloc(sizeof(*proxy));
 
     proxy->settings = *settings;
-    proxy->requests = rg_family_new(&requests_row);
+    proxy->requests = rg_family_new(&rg_outcomes_row);
     return proxy;
 }
 
@@ -35,24 +25,27 @@ void rg_proxy_free(struct rg_proxy **proxyp)
     rg_free(proxy);
 }
 
-void rg_proxy_count(struct rg_proxy *proxy, const struct rg_proxy_route *route,
-                    struct rg_str method, enum rg_proxy_outcome outcome)
+bool rg_proxy_has(const struct rg_proxy *proxy, struct rg_str method, struct rg_str path)
 {
-    const struct rg_str none = RG_STR("N/A"), http = RG_STR("http");
-    const struct rg_str values[] = {
-        method,
-        route != NULL ? rg_str_c(route->path) : none,
-        route != NULL ? http : none,
-        route != NULL ? http : none,
-        rg_str_c(statuses[outcome]),
-    };
+    struct rg_found found;
 
-    rg_series_add(rg_family_find(proxy->requests, values), 1);
+    rg_rcu_read_lock();
+    bool has =
+        rg_table_find(rg_catalogue_table(proxy->settings.catalogue), method, path, &found, NULL);
+    rg_rcu_read_unlock();
+    return has;
 }
 
 void rg_proxy_expose(struct rg_proxy *proxy, struct rg_buf *out)
 {
     rg_family_expose(proxy->requests, out);
+    rg_metric_head(out, "rgate_proxy_tunnels", "gauge",
+                   "Connections to services that speak another protocol (WebSocket).");
+    rg_buf_addf(out, "rgate_proxy_tunnels %" PRIu64 "\n", atomic_load(&proxy->tunnels));
+    rg_metric_head(out, "rgate_proxy_tunnels_total", "counter",
+                   "Connections to services that have switched to another protocol.");
+    rg_buf_addf(out, "rgate_proxy_tunnels_total %" PRIu64 "\n",
+                atomic_load(&proxy->tunnels_opened));
     if (proxy->settings.log != NULL)
         rg_request_log_expose(proxy->settings.log, out);
 }

@@ -1,9 +1,9 @@
 /*
- * request_log.h - a record of each request that was let through to a service with a token
+ * request_log.h - a record of each request that was let through to a service: of the definitions as
+ * REQUEST_LOG asks (api-gateway.md 12), of the routes of 2017 where a token was needed
  * (legacy-channels.md 15).
  *
- * Records go to a topic, by the name of the user, and never hold a request up: what cannot be
- * recorded is warned of and goes on all the same.
+ * Records never hold a request up: what cannot be recorded is warned of and goes on all the same.
  *
  * Thread: making and freeing, one; the rest, any.
  */
@@ -12,7 +12,8 @@
 #include "auth/claims.h"
 #include "auth/identity.h"
 #include "base/buf.h"
-#include "proxy/route.h"
+#include "http/trace.h"
+#include "proxy/api.h"
 
 struct rg_request_log;
 
@@ -30,9 +31,13 @@ typedef int rg_record_send_fn(void *arg, const char *topic, struct rg_str key, s
 /* All of it is borrowed. */
 struct rg_request_log_settings {
     const char *topic;                  /* KAFKA_LOG_TOPIC */
-    struct rg_identity_fields identity; /* whose name is recorded */
-    rg_record_send_fn *send;
+    struct rg_identity_fields identity; /* whose name is recorded, of 2017 */
+    rg_record_send_fn *send;            /* of the records of 2017; NULL: there are none */
     void *send_arg;
+    /* The same for an event (JSON), which goes out with the header ce_contenttype; NULL:
+     * REQUEST_LOG has no kafka. */
+    rg_record_send_fn *send_event;
+    bool writes_lines; /* REQUEST_LOG has console */
 };
 
 struct rg_request_log *rg_request_log_new(const struct rg_request_log_settings *settings);
@@ -41,11 +46,15 @@ struct rg_request_log *rg_request_log_new(const struct rg_request_log_settings *
 void rg_request_log_free(struct rg_request_log **logp);
 
 /*
- * Records a request. path is without query; peer is the client's address, "" if it is not known.
+ * Records a request to an endpoint of a definition. path is the normalised one before rewriting,
+ * without query; peer is the client's address, "" if it is not known.
  */
-void rg_request_log_put(struct rg_request_log *log, const struct rg_proxy_route *route,
-                        const struct rg_claims *claims, struct rg_str path, const char *peer);
+void rg_request_log_call(struct rg_request_log *log, const struct rg_endpoint *endpoint,
+                         struct rg_str path, const char *peer, const struct rg_trace *trace);
 
-/* Appends rig_produced_events_total and rig_produced_events_failed_total (management-api.md 7.1).
- */
+/* Records a request of 2017, whose endpoint needed a token with these claims. */
+void rg_request_log_record(struct rg_request_log *log, const struct rg_endpoint *endpoint,
+                           const struct rg_claims *claims, struct rg_str path, const char *peer);
+
+/* Appends how many requests were not recorded. */
 void rg_request_log_expose(struct rg_request_log *log, struct rg_buf *out);

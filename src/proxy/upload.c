@@ -102,6 +102,11 @@ static void read_urlencoded(const struct rg_request *req, struct rg_form *ret)
     rg_buf_done(&scratch);
 }
 
+bool rg_form_is_one(const struct rg_request *req)
+{
+    return rg_multipart_is_form(content_type_of(req)) || is_urlencoded(content_type_of(req));
+}
+
 int rg_form_read(const struct rg_request *req, struct rg_form *ret, struct rg_why *why)
 {
     *ret = (struct rg_form){.method = RG_POST};

@@ -13,6 +13,9 @@
 #include "base/err.h"
 #include "http/request.h"
 
+/* Whether a request says that its body is a form, of either kind. */
+bool rg_form_is_one(const struct rg_request *req);
+
 /* What matters of a form that was posted. */
 struct rg_form {
     enum rg_method method; /* that it shall be treated as: RG_PUT, RG_PATCH, RG_DELETE; RG_POST */

@@ -233,15 +233,18 @@ static void publish_binary(const struct rg_publish_endpoint *endpoint, struct rg
     size_t n = ce_attributes(req, attributes, names, sizeof(names));
     struct rg_buf text = {0};
     struct rg_why why = {0};
+    int err = rg_envelope_compose(attributes, n, rg_request_field(req, RG_STR("content-type")),
+                                  req->body, false, &text, &why);
 
-    if (rg_envelope_compose(attributes, n, rg_request_field(req, RG_STR("content-type")), req->body,
-                            false, &text, &why) < 0)
+    if (err < 0) {
+        count(&endpoint->push->tally, err, 1, 0);
         refuse(answer, exchange,
                "The request looks like an event in binary mode (ce-specversion and other ce- "
                "headers), but is not acceptable:",
                &why);
-    else
+    } else {
         publish(endpoint, exchange, answer, rg_buf_str(&text), false);
+    }
     rg_buf_done(&text);
 }
 

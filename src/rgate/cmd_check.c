@@ -1,7 +1,9 @@
 #include <stdio.h>
+#include <string.h>
 #include <unistd.h>
 
 #include "base/alloc.h"
+#include "proxy/api.h"
 #include "rgate/args.h"
 #include "rgate/cmd.h"
 #include "rgate/https.h"
@@ -68,17 +70,44 @@ static void print_extractors(const struct rg_extractors *extractors)
     }
 }
 
-static void print_routes(const struct rg_proxy_routes *routes)
+/* "up.example:80" as other lines write it */
+static void print_host(const char *host)
 {
-    size_t n = routes != NULL ? rg_proxy_routes_count(routes) : 0;
+    const char *port = strrchr(host, ':');
 
-    if (n == 0)
+    printf("%.*s, port %s", (int)(port - host), host, port + 1);
+}
+
+static void print_endpoint(const char *label, const struct rg_endpoint *endpoint)
+{
+    printf("%-12s ", label);
+    if (endpoint->api->dialect == RG_DIALECT_APIS)
+        printf("%s: ", endpoint->api->id);
+    printf("%s %s to ", endpoint->method, endpoint->path_regex);
+    if (endpoint->target == RG_TARGET_HTTP)
+        print_host(endpoint->host);
+    else
+        printf("%s topic %s", rg_target_names[endpoint->target], endpoint->topic);
+    puts(endpoint->is_secured ? ", with a token" : "");
+}
+
+static void print_api(const char *label, const struct rg_api *api)
+{
+    if (!api->is_matched || api->endpoints_n == 0)
+        printf("%-12s %s: %s\n", label, api->id,
+               api->is_matched     ? "no endpoints"
+               : api->is_versioned ? "not used, because it is versioned"
+                                   : "not used, because it is not active");
+    for (size_t i = 0; i < api->endpoints_n && api->is_matched; i++)
+        print_endpoint(i == 0 ? label : "", &api->endpoints[i]);
+}
+
+static void print_apis(const struct rg_config *config)
+{
+    if (config->apis_n == 0)
         printf("%-12s none: PROXY_CONFIG_FILE is not set or empty\n", "routes");
-    for (size_t i = 0; i < n; i++) {
-        const struct rg_proxy_route *route = rg_proxy_routes_at(routes, i);
-        printf("%-12s %s %s to %s, port %u%s\n", i == 0 ? "routes" : "", route->method, route->path,
-               route->host, route->port, route->needs_token ? ", with a token" : "");
-    }
+    for (size_t i = 0; i < config->apis_n; i++)
+        print_api(i == 0 ? "routes" : "", config->apis[i]);
 }
 
 static void print_tokens(const struct rg_config *config)
@@ -125,7 +154,7 @@ static void print_plan(const struct rg_config *config)
         printf("%-12s off: KAFKA_BROKERS is not set\n", "kafka");
     }
     print_extractors(config->extractors);
-    print_routes(config->routes);
+    print_apis(config);
     print_tokens(config);
 }
 

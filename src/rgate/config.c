@@ -1,6 +1,8 @@
 #include "rgate/config.h"
 
+#include <arpa/inet.h>
 #include <limits.h>
+#include <netdb.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <unistd.h>
@@ -11,8 +13,7 @@
 #include "event/projection.h"
 #include "http/client.h"
 #include "net/networks.h"
-#include "proxy/api.h"
-#include "proxy/route_list.h"
+#include "proxy/definition.h"
 #include "rgate/cmd.h"
 #include "rgate/config_priv.h"
 #include "rgate/https.h"
@@ -292,9 +293,25 @@ static void load_tokens(struct rg_config *config, struct rg_problems *problems)
                      "visitors' cookies\n");
 }
 
-/* ---- routes ---- */
+/* ---- APIs ---- */
 
-static void load_routes(struct rg_config *config, rg_getenv_fn *env, struct rg_problems *problems)
+bool rg_config_is_2017(const struct rg_config *config)
+{
+    return config->apis_n > 0 && config->apis[0]->dialect == RG_DIALECT_2017;
+}
+
+bool rg_config_records_2017(const struct rg_config *config)
+{
+    if (!rg_config_is_2017(config))
+        return false;
+    for (size_t i = 0; i < config->apis[0]->endpoints_n; i++) {
+        if (config->apis[0]->endpoints[i].is_secured)
+            return true;
+    }
+    return false;
+}
+
+static void load_apis(struct rg_config *config, rg_getenv_fn *env, struct rg_problems *problems)
 {
     RG_CLEANUP(rg_buf_done) struct rg_buf json = {0};
     const char *value = config->proxy_config_file;
@@ -303,17 +320,16 @@ static void load_routes(struct rg_config *config, rg_getenv_fn *env, struct rg_p
     if (value == NULL)
         return;
     if (rg_config_path_or_json(value, &json, &why) < 0) {
-        rg_problem_add(problems, RG_ROUTE_LIST_VARIABLE, value, "%s", why.text);
+        rg_problem_add(problems, RG_DEFINITIONS_VARIABLE, value, "%s", why.text);
         return;
     }
-    config->routes = rg_route_list_read(rg_buf_str(&json), env, problems, &config->warnings);
-    if (config->routes == NULL)
+    if (rg_definitions_read(rg_buf_str(&json), env, problems, &config->warnings, &config->apis,
+                            &config->apis_n) < 0 ||
+        config->apis_n == 0)
         return;
-    if (rg_proxy_routes_count(config->routes) == 0)
-        rg_proxy_routes_free(&config->routes);
-    else if (rg_proxy_routes_need_tokens(config->routes) && config->jwt_secret_key == NULL &&
-             config->jwt_jwks == NULL)
-        rg_problem_add(problems, RG_ROUTE_LIST_VARIABLE, NULL,
+    if (rg_config_records_2017(config) && config->jwt_secret_key == NULL &&
+        config->jwt_jwks == NULL)
+        rg_problem_add(problems, RG_DEFINITIONS_VARIABLE, NULL,
                        "routes with auth need a key to check tokens with: set JWT_SECRET_KEY or "
                        "JWT_JWKS");
 }
@@ -350,11 +366,80 @@ static void load_forwarded(struct rg_config *config, struct rg_problems *problem
     }
 }
 
+/* The address to show of those that a name has: IPv4, which is what the reference shows, if there
+ * is one. */
+static const struct addrinfo *preferred(const struct addrinfo *list)
+{
+    for (const struct addrinfo *a = list; a != NULL; a = a->ai_next) {
+        if (a->ai_family == AF_INET)
+            return a;
+    }
+    return list;
+}
+
+/* As a node of Forwarded: IPv6 in brackets. */
+static char *node_of(const struct addrinfo *address)
+{
+    char text[INET6_ADDRSTRLEN], node[INET6_ADDRSTRLEN + 2];
+
+    if (address->ai_family == AF_INET) {
+        const struct sockaddr_in *in = (const void *)address->ai_addr;
+        inet_ntop(AF_INET, &in->sin_addr, node, sizeof(node));
+    } else {
+        const struct sockaddr_in6 *in6 = (const void *)address->ai_addr;
+        inet_ntop(AF_INET6, &in6->sin6_addr, text, sizeof(text));
+        snprintf(node, sizeof(node), "[%s]", text);
+    }
+    return rg_strndup(node, strlen(node));
+}
+
+/* Looked up here, where waiting for an answer delays nobody's request. */
+static void load_host_address(struct rg_config *config)
+{
+    const struct addrinfo hints = {.ai_family = AF_UNSPEC, .ai_socktype = SOCK_STREAM};
+    struct addrinfo *list = NULL;
+
+    if (getaddrinfo(config->host, NULL, &hints, &list) == 0 && list != NULL) {
+        config->host_address = node_of(preferred(list));
+    } else {
+        config->host_address = rg_strndup("unknown", 7);
+        rg_buf_addf(&config->warnings, "HOST has no address (%s): services are told by=unknown\n",
+                    config->host);
+    }
+    if (list != NULL)
+        freeaddrinfo(list);
+}
+
 /* legacy-channels.md 11.7: records of users' requests are messages to them, as they were in 2017.
  */
+/* ---- records of requests ---- */
+
+bool rg_config_logs_requests_to(const struct rg_config *config, const char *logger)
+{
+    for (size_t i = 0; i < config->request_log.n; i++) {
+        if (rg_str_eq_nocase(rg_str_c(config->request_log.items[i]), rg_str_c(logger)))
+            return true;
+    }
+    return false;
+}
+
+static void check_request_log(const struct rg_config *config, struct rg_problems *problems)
+{
+    static const char variable[] = "REQUEST_LOG";
+
+    for (size_t i = 0; i < config->request_log.n; i++) {
+        struct rg_str item = rg_str_c(config->request_log.items[i]);
+        if (!rg_str_eq_nocase(item, RG_STR("console")) && !rg_str_eq_nocase(item, RG_STR("kafka")))
+            rg_problem_add(problems, variable, config->request_log.items[i],
+                           "only console and kafka are known");
+    }
+    if (rg_config_logs_requests_to(config, "kafka") && !rg_kafka_is_on(&config->kafka))
+        rg_problem_add(problems, variable, "kafka", "needs KAFKA_BROKERS");
+}
+
 static void complete_log_topic(struct rg_config *config)
 {
-    const char *topic = config->routes != NULL ? "message" : "rig-request-log";
+    const char *topic = rg_config_is_2017(config) ? "message" : "rig-request-log";
 
     if (config->kafka.log_topic == NULL)
         config->kafka.log_topic = rg_strndup(topic, strlen(topic));
@@ -391,9 +476,13 @@ struct rg_config *rg_config_load(rg_getenv_fn *env, struct rg_problems *problems
 
     rg_options_parse(rg_kafka_options, rg_kafka_options_n, env, &config->kafka, problems);
     rg_kafka_settings_check(&config->kafka, problems);
-    load_routes(config, env, problems);
+    load_apis(config, env, problems);
     load_trusted(config, problems);
     load_forwarded(config, problems);
+    check_request_log(config, problems);
+    rg_kafka_check_topics(&config->proxy_kafka_response_topics, "PROXY_KAFKA_RESPONSE_TOPICS",
+                          problems);
+    load_host_address(config);
     complete_log_topic(config);
     return problems->n == 0 ? RG_STEAL(config) : NULL;
 }
@@ -407,7 +496,6 @@ void rg_config_free(struct rg_config **configp)
     rg_options_done(rg_config_rows, rg_config_rows_n, config);
     rg_options_done(rg_kafka_options, rg_kafka_options_n, &config->kafka);
     rg_extractors_free(&config->extractors);
-    rg_proxy_routes_free(&config->routes);
     for (size_t i = 0; i < config->apis_n; i++)
         rg_api_unref(&config->apis[i]);
     rg_free(config->apis);

@@ -14,7 +14,7 @@
 #include "base/option.h"
 #include "event/extractor.h"
 #include "kafka/settings.h"
-#include "proxy/route.h"
+#include "proxy/api.h"
 
 struct rg_tls;
 
@@ -79,7 +79,7 @@ struct rg_config {
     /* proxy */
     char *proxy_config_file;          /* PROXY_CONFIG_FILE: a path or JSON; NULL: no routes */
     int64_t proxy_recv_timeout_ms;    /* PROXY_RECV_TIMEOUT, 5000 */
-    int64_t proxy_body_bytes;         /* PROXY_BODY_BYTES, 8 MiB */
+    int64_t proxy_body_bytes;         /* PROXY_BODY_BYTES; 0: no limit */
     char *host;                       /* HOST, localhost */
     bool proxy_protocol;              /* PROXY_PROTOCOL, false */
     int64_t proxy_connect_timeout_ms; /* PROXY_CONNECT_TIMEOUT, 8000 */
@@ -122,8 +122,7 @@ struct rg_config {
     /* derived */
     struct rg_tls *tls; /* what the HTTPS ports show; NULL: they are closed */
     struct rg_extractors *extractors;
-    struct rg_proxy_routes *routes; /* of PROXY_CONFIG_FILE; NULL: none */
-    struct rg_api **apis;           /* of PROXY_CONFIG_FILE, references */
+    struct rg_api **apis; /* of PROXY_CONFIG_FILE, references */
     size_t apis_n;
     struct rg_networks *trusted_proxies; /* NULL: none */
     unsigned forwarded_headers;          /* RG_WRITES_* of proxy/outgoing.h */
@@ -158,6 +157,13 @@ bool rg_config_find_file(const char *value, char *path);
  */
 int rg_config_path_or_json(const char *value, struct rg_buf *out, struct rg_why *why);
 
+/* Whether REQUEST_LOG has this logger: "console", "kafka". */
+bool rg_config_logs_requests_to(const struct rg_config *config, const char *logger);
+
 /* What the variables say about tokens; blacklist and http are the caller's to add. Borrows from
  * config. */
 struct rg_verifier_settings rg_config_verifier(const struct rg_config *config);
+
+/* Whether PROXY_CONFIG_FILE is a route list of 2017; and one with a route that needs a token. */
+bool rg_config_is_2017(const struct rg_config *config);
+bool rg_config_records_2017(const struct rg_config *config);

@@ -498,12 +498,13 @@ const struct rg_option rg_config_rows[] = {
      .help = "How many of a million requests are told of; those that failed always are."},
     {.name = "PROXY_BODY_BYTES",
      .type = RG_OPT_BYTES,
-     .def = "8388608",
+     .def = "0",
      .min = 0,
-     .max = 1024 * MIB,
+     .max = INT64_MAX,
      .offset = AT(proxy_body_bytes),
      .section = PROXY,
-     .help = "Longest body of a request to a service."},
+     .help = "Longest body of a request to a service, whatever its definition says; 0: no limit. "
+             "Bodies are passed on as they come."},
 
     {.name = "JWT_ALG",
      .type = RG_OPT_STRING,

@@ -4,6 +4,10 @@
 extern const char rg_page_dev_html[], rg_page_dev_html_end[];
 extern const char rg_page_welcome_html[], rg_page_welcome_html_end[];
 extern const char rg_page_phoenix_js[], rg_page_phoenix_js_end[];
+extern const char rg_page_openapi_json[], rg_page_openapi_json_end[];
+extern const char rg_page_swagger_json[], rg_page_swagger_json_end[];
+extern const char rg_page_reader_html[], rg_page_reader_html_end[];
+extern const char rg_page_dashboard_html[], rg_page_dashboard_html_end[];
 
 /* The pages carry their own style and script; what else they may load is said by script_src. */
 #define POLICY(script_src)                                                                         \
@@ -11,7 +15,10 @@ extern const char rg_page_phoenix_js[], rg_page_phoenix_js_end[];
            "script-src " script_src "; img-src data:; base-uri 'none'; "                           \
            "form-action 'none'; frame-ancestors 'none'")
 
+#define PAGE(name, type, policy) page((type), rg_page_##name, rg_page_##name##_end, (policy))
+
 static const char html[] = "text/html; charset=utf-8";
+static const char json[] = "application/json; charset=utf-8";
 
 static struct rg_static_page page(const char *type, const char *start, const char *end,
                                   struct rg_str policy)
@@ -25,23 +32,25 @@ static struct rg_static_page page(const char *type, const char *start, const cha
 
 struct rg_static_page rg_page_dev(void)
 {
-    return page(html, rg_page_dev_html, rg_page_dev_html_end, POLICY("'self' 'unsafe-inline'"));
+    return PAGE(dev_html, html, POLICY("'self' 'unsafe-inline'"));
 }
 
 struct rg_static_page rg_page_phoenix(void)
 {
-    return page("text/javascript; charset=utf-8", rg_page_phoenix_js, rg_page_phoenix_js_end,
-                POLICY("'none'"));
+    return PAGE(phoenix_js, "text/javascript; charset=utf-8", POLICY("'none'"));
 }
 
 struct rg_static_page rg_page_welcome(void)
 {
-    return page(html, rg_page_welcome_html, rg_page_welcome_html_end, POLICY("'unsafe-inline'"));
+    return PAGE(welcome_html, html, POLICY("'unsafe-inline'"));
 }
 
 struct rg_pages rg_page_internal(void)
 {
-    const struct rg_static_page none = {RG_STR("text/plain"), RG_STR(""), RG_STR("")};
-
-    return (struct rg_pages){none, none, none, none};
+    return (struct rg_pages){
+        .openapi = PAGE(openapi_json, json, POLICY("'none'")),
+        .swagger = PAGE(swagger_json, json, POLICY("'none'")),
+        .reader = PAGE(reader_html, html, POLICY("'unsafe-inline'")),
+        .dashboard = PAGE(dashboard_html, html, POLICY("'unsafe-inline'")),
+    };
 }

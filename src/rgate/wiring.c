@@ -51,6 +51,7 @@
 #define HTTP_DRAIN_MS     3000 /* for answers under way, once the clients are gone */
 #define COMMIT_TIMEOUT_MS 3000
 #define RECORD_TIMEOUT_MS 1000 /* for records of requests */
+#define ANSWERS_CHECK_MS  1000
 #define ROOM_FOR_COMMANDS ((size_t)1024 * 1024)
 
 /* One reactor with what lives on it. */
@@ -63,8 +64,8 @@ struct shard {
     struct rg_route routes[CLIENT_ROUTES];
     struct rg_publish_endpoint publish;
     struct rg_demo_endpoint *demo;
-    struct rg_forwarder *forwarder; /* NULL: there are no routes to services */
-    int fd, https_fd;               /* of the listeners until they are open */
+    struct rg_forwarder *forwarder;
+    int fd, https_fd; /* of the listeners until they are open */
 
     struct rg_inbox_item drain, cut, stop, report; /* commands to it, and its report */
     struct rg_timer http_drain;
@@ -98,6 +99,8 @@ struct rg_gateway {
 
     struct rg_consumer *consumer; /* NULL: Kafka is off */
     struct rg_dispatcher *ingest_dispatcher;
+    struct rg_timer answers_check; /* until answers are read from Kafka */
+    bool awaits_answers;           /* they were wanted at the start: part of being ready */
 
     uv_signal_t sigterm, sigint, sighup;
     struct rg_timer deadline;
@@ -138,7 +141,36 @@ static void start_consumer(struct rg_gateway *gateway)
             rg_consumer_start(&gateway->config->kafka, &sink, &gateway->push->tally);
 }
 
+/* Definitions come and go while we run; the first that waits for answers has them read. */
+static void on_answers_check(struct rg_timer *timer)
+{
+    struct rg_gateway *gateway = RG_CONTAINER_OF(timer, struct rg_gateway, answers_check);
+
+    rg_reactor_assert(&gateway->control);
+    if (!rg_services_read_answers(&gateway->services, &gateway->push->tally))
+        rg_reactor_set_timer(&gateway->control, timer, ANSWERS_CHECK_MS);
+}
+
+static void start_answers(struct rg_gateway *gateway)
+{
+    gateway->answers_check.fn = on_answers_check;
+    rg_rcu_thread_start(); /* the loop, which does so itself, does not run yet */
+    if (!rg_services_read_answers(&gateway->services, &gateway->push->tally))
+        rg_reactor_set_timer(&gateway->control, &gateway->answers_check, ANSWERS_CHECK_MS);
+    rg_rcu_thread_stop();
+    gateway->awaits_answers = gateway->services.answer_consumer != NULL;
+}
+
 /* ---- what operators ask ---- */
+
+static void expose_forwarders(const struct rg_gateway *gateway, struct rg_buf *out)
+{
+    struct rg_forwarder *all[RG_MAX_REACTORS];
+
+    for (unsigned i = 0; i < gateway->shards_n; i++)
+        all[i] = gateway->shards[i].forwarder;
+    rg_forwarders_expose(all, gateway->shards_n, out);
+}
 
 static void expose(void *arg, struct rg_buf *out)
 {
@@ -148,6 +180,7 @@ static void expose(void *arg, struct rg_buf *out)
     rg_push_expose(gateway->push, out);
     rg_access_expose(&gateway->access, out);
     rg_services_expose(&gateway->services, out);
+    expose_forwarders(gateway, out);
     for (unsigned i = 0; i < gateway->shards_n; i++)
         blocks[i] = rg_http_server_counters(gateway->shards[i].http);
     rg_counters_expose(out, rg_http_counter_rows, rg_http_counter_rows_n, blocks,
@@ -162,6 +195,16 @@ static void expose(void *arg, struct rg_buf *out)
         rg_consumer_expose(gateway->consumer, out);
 }
 
+/* Requests that wait for answers from Kafka would wait in vain. */
+static bool is_ready_for_answers(const struct rg_gateway *gateway)
+{
+    struct rg_consumer_status status = {.has_joined = true};
+
+    if (gateway->awaits_answers && gateway->services.answer_consumer != NULL)
+        rg_consumer_get_status(gateway->services.answer_consumer, &status);
+    return status.has_joined;
+}
+
 static bool is_ready(void *arg, struct rg_buf *members)
 {
     struct rg_gateway *gateway = arg;
@@ -172,7 +215,7 @@ static bool is_ready(void *arg, struct rg_buf *members)
         return true;
     }
     rg_consumer_get_status(gateway->consumer, &status);
-    bool is_kafka_ready = status.is_connected && status.has_joined;
+    bool is_kafka_ready = status.is_connected && status.has_joined && is_ready_for_answers(gateway);
     rg_buf_addf(members, "\"kafka\":{\"ready\":%s,\"partitions\":%u,\"paused\":%s,\"reason\":",
                 is_kafka_ready ? "true" : "false", status.partitions,
                 status.is_paused ? "true" : "false");
@@ -227,6 +270,9 @@ static void on_asked_all(void *arg)
 {
     struct rg_gateway *gateway = arg;
 
+    /* Before the reactors: what comes in is posted to them. */
+    rg_reactor_cancel_timer(&gateway->control, &gateway->answers_check);
+    rg_services_stop_answers(&gateway->services, time_left(gateway, COMMIT_TIMEOUT_MS));
     /* Only now: until all are empty, they may still owe each other answers. */
     for (unsigned i = 0; i < gateway->shards_n; i++)
         rg_reactor_post(&gateway->shards[i].reactor, &gateway->shards[i].stop, stop_shard, 0);
@@ -255,8 +301,7 @@ static void report_empty(struct shard *shard)
     /* From here on nobody brings a token or asks a service: what they are asked through ends soon.
      */
     rg_http_server_close_all(shard->http);
-    if (shard->forwarder != NULL)
-        rg_forwarder_close(shard->forwarder);
+    rg_forwarder_close(shard->forwarder);
     rg_reactor_post(&shard->gateway->control, &shard->report, on_report, 0);
 }
 
@@ -264,8 +309,10 @@ static void on_http_drain(struct rg_timer *timer)
 {
     struct shard *shard = RG_CONTAINER_OF(timer, struct shard, http_drain);
 
-    if (rg_http_server_connections(shard->http) == 0 ||
-        shard->reactor.now_ms >= shard->http_drain_until_ms)
+    /* Tunnels have until all is cut: they end when those who use them want it. */
+    bool is_drained = rg_http_server_connections(shard->http) == 0 ||
+                      shard->reactor.now_ms >= shard->http_drain_until_ms;
+    if (is_drained && rg_forwarder_tunnels(shard->forwarder) == 0)
         report_empty(shard);
     else
         rg_reactor_set_timer(&shard->reactor, &shard->http_drain, 1);
@@ -368,23 +415,22 @@ static unsigned reactor_count(const struct rg_config *config)
     return (unsigned)(n < RG_MAX_REACTORS ? n : RG_MAX_REACTORS);
 }
 
-/* Whether "/" is for a service. */
-static bool is_home_routed(const struct rg_config *config)
-{
-    return config->routes != NULL &&
-           rg_proxy_routes_find(config->routes, RG_STR("GET"), RG_STR("/")) != NULL;
-}
-
-/* What no endpoint of ours takes. */
+/* What no endpoint of ours takes is for a service. */
 static struct rg_route catch_all(const struct shard *shard)
 {
-    const struct rg_config *config = shard->gateway->config;
+    return (struct rg_route){RG_METHODS_ALL, "*", rg_forward_handle, shard->forwarder,
+                             RG_BODY_STREAMED};
+}
 
-    if (shard->forwarder != NULL)
-        return (struct rg_route){RG_METHODS_ALL, "*", rg_forward_handle, shard->forwarder,
-                                 (size_t)config->proxy_body_bytes};
-    return (struct rg_route){RG_METHODS_ALL, "*", rg_api_not_found, shard->gateway->push,
-                             (size_t)config->max_event_bytes};
+/* Our page, unless a definition has "/", which may be so from one request to the next. */
+static void serve_home(void *arg, struct rg_exchange *exchange)
+{
+    struct shard *shard = arg;
+
+    if (rg_proxy_has(shard->gateway->services.proxy, RG_STR("GET"), RG_STR("/")))
+        rg_forward_handle(shard->forwarder, exchange);
+    else
+        rg_static_handle(&shard->gateway->welcome, exchange);
 }
 
 static size_t client_routes(struct shard *shard)
@@ -396,9 +442,9 @@ static size_t client_routes(struct shard *shard)
     if (shard->demo != NULL) {
         rg_demo_routes(shard->demo, rows);
         n += RG_DEMO_ROUTES;
-    } else if (gateway->config->welcome_page && !is_home_routed(gateway->config)) {
+    } else if (gateway->config->welcome_page) {
         rows[n++] =
-            (struct rg_route){RG_METHOD_BIT(RG_GET), "/", rg_static_handle, &gateway->welcome, 0};
+            (struct rg_route){RG_METHOD_BIT(RG_GET), "/", serve_home, shard, RG_BODY_STREAMED};
     }
     rows[n++] = (struct rg_route){RG_METHOD_BIT(RG_GET), "/_rig/health", rg_health_handle,
                                   &gateway->health, 0};
@@ -428,13 +474,10 @@ static void build_shard(struct rg_gateway *gateway, unsigned id, const struct rg
     shard->reactor.on_batch = settle_hub;
     if (dev->demo != NULL)
         shard->demo = rg_demo_endpoint_new(dev->demo);
-    if (gateway->services.proxy != NULL)
-        shard->forwarder = rg_forwarder_new(gateway->services.proxy, &shard->reactor);
+    shard->forwarder = rg_forwarder_new(gateway->services.proxy, &shard->reactor);
     size_t n = client_routes(shard);
     shard->http = rg_http_server_new(&shard->reactor, &gateway->http_settings, shard->routes, n);
     shard->hub->http = shard->http;
-    if (shard->forwarder != NULL)
-        rg_forwarder_attach(shard->forwarder, shard->http);
     if (shard->demo != NULL)
         rg_demo_endpoint_attach(shard->demo, &shard->reactor, shard->http);
     shard->listener =
@@ -735,6 +778,7 @@ int rg_gateway_run(struct rg_gateway *gateway)
     for (unsigned i = 0; i < gateway->shards_n; i++)
         rg_assert(rg_reactor_start(&gateway->shards[i].reactor) == 0);
     start_consumer(gateway);
+    start_answers(gateway);
     rg_https_log(gateway->config->tls);
     rg_log_info("started", RG_FU("reactors", gateway->shards_n),
                 RG_FU("client_port", gateway->ports.client),

@@ -23,6 +23,7 @@ const LIBRARIES = [
   { header: /^curl\//, folders: ['http', 'rgate'] },
   { header: /^openssl\/ssl\.h$/, folders: ['net'] },
   { header: /^zlib\.h$/, folders: ['http', 'push'] },
+  { header: /^pcre2\.h$/, folders: ['proxy'] },
   { header: /^jansson\.h$/, folders: ['event', 'auth', 'rgate', 'kafka', 'proxy'] },
 ];
 

@@ -194,7 +194,7 @@ export class Producer {
   }
 }
 
-/** Reads a topic from its beginning: { key, value, partition, json() } one by one. */
+/** Reads a topic from its beginning: { key, value, partition, headers, json() } one by one. */
 export class Reader {
   messages = new Inbox();
   #consumer;
@@ -210,6 +210,8 @@ export class Reader {
         const value = message.value.toString('utf8');
         reader.messages.put({
           key: message.key?.toString('utf8') ?? null, value, partition,
+          headers: Object.fromEntries(Object.entries(message.headers ?? {})
+            .map(([name, header]) => [name, header.toString('utf8')])),
           json: () => JSON.parse(value),
         });
       },

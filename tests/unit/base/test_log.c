@@ -154,6 +154,25 @@ static void a_line_is_utf8_whatever_a_peer_sent(void **state)
     assert_non_null(strstr(line(), "\"a\":\"\\ufffd\""));
 }
 
+static void a_line_of_its_own_is_bare_in_text_and_a_message_elsewhere(void **state)
+{
+    const struct rg_str text = RG_STR("CALL: [a] GET /\\d+\n\xff\" => x");
+
+    (void)state;
+    rg_log_configure(RG_LOG_ERROR, RG_LOG_TEXT);
+    rg_log_line(text);
+    assert_string_equal(line(), "CALL: [a] GET /\\d+\\u000a\\ufffd\" => x\n");
+    rg_log_configure(RG_LOG_ERROR, RG_LOG_JSON);
+    rg_log_line(text);
+    assert_time(line() + 9);
+    assert_string_equal(got + 9 + TIME_N,
+                        "\",\"severity\":\"info\",\"message\":"
+                        "\"CALL: [a] GET /\\\\d+\\u000a\\ufffd\\\" => x\",\"metadata\":{}}\n");
+    rg_log_configure(RG_LOG_ERROR, RG_LOG_GCL);
+    rg_log_line(RG_STR("x"));
+    assert_string_equal(line() + 9 + TIME_N, "\",\"severity\":\"INFO\",\"message\":\"x\"}\n");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -163,6 +182,7 @@ int main(void)
         TEST(gcl_has_its_own_severities_the_place_and_the_operation),
         TEST(what_is_below_the_level_costs_and_writes_nothing),
         TEST(a_line_is_utf8_whatever_a_peer_sent),
+        TEST(a_line_of_its_own_is_bare_in_text_and_a_message_elsewhere),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

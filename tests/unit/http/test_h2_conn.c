@@ -296,7 +296,7 @@ static void fake_open(void)
 {
     fake = (struct fake){.takes_at_most = SIZE_MAX};
     rg_stream_init(&fake.stream, &fake_ops, &reactor);
-    rg_h1_conn_open(server, &fake.stream, (struct rg_http_transport){-1, false});
+    rg_h1_conn_open(server, &fake.stream, (struct rg_http_transport){.fd = -1});
 }
 
 static void fake_done(void)
@@ -466,7 +466,7 @@ static void who_has_agreed_on_http2_is_not_answered_in_another_version(void **st
     rg_stream_init(&fake.stream, &fake_ops, &reactor);
     fake.stream.speaks_h2 = true;
     rg_buf_add_c(&fake.in, "GET / HTTP/1.1\r\nhost: h\r\n\r\n");
-    rg_h1_conn_open(server, &fake.stream, (struct rg_http_transport){-1, true});
+    rg_h1_conn_open(server, &fake.stream, (struct rg_http_transport){.fd = -1, .is_secure = true});
     peer_turn(&reactor);
     rg_buf_add(&client.heard, fake.out.p, fake.out.n);
     client_note_goaway(&client);

@@ -185,9 +185,75 @@ static void a_response_repeats_what_was_begun(void **state)
     assert_int_equal(response.fields_n, 2);
 }
 
+static void with_lines(const char *name, const char *first, const char *second)
+{
+    req = (struct rg_request){.fields_n = 2};
+    req.fields[0] = (struct rg_http_field){rg_str_c(name), rg_str_c(first)};
+    req.fields[1] = (struct rg_http_field){rg_str_c(name), rg_str_c(second)};
+    memset(&trace, 'x', sizeof(trace));
+    rg_trace_begin(&req, &trace);
+}
+
+static void two_traceparents_are_none(void **state)
+{
+    (void)state;
+    with_field("traceparent", RG_STR(PARENT));
+    assert_true(trace.is_continued);
+    with_lines("traceparent", PARENT, PARENT);
+    assert_well_formed();
+    assert_false(trace.is_continued);
+    assert_memory_not_equal(trace.traceparent + 3, TRACE_ID, 32);
+}
+
+static void of_a_newer_version_only_the_sampled_flag_is_kept(void **state)
+{
+    (void)state;
+    with_field("traceparent", RG_STR("01-" TRACE_ID "-" SPAN_ID "-ff"));
+    assert_string_equal(trace.traceparent + 53, "01");
+    with_field("traceparent", RG_STR("01-" TRACE_ID "-" SPAN_ID "-fe"));
+    assert_string_equal(trace.traceparent + 53, "00");
+}
+
+static void lines_of_tracestate_are_one(void **state)
+{
+    char half[257];
+
+    (void)state;
+    with_lines("tracestate", "a=1", "b=2");
+    assert_int_equal(trace.tracestate_n, 7);
+    assert_memory_equal(trace.tracestate, "a=1,b=2", 7);
+    with_lines("tracestate", "", "b=2");
+    assert_int_equal(trace.tracestate_n, 3);
+    memset(half, 'a', sizeof(half));
+    half[256] = '\0';
+    with_lines("tracestate", half, half + 1);
+    assert_int_equal(trace.tracestate_n, 512);
+    with_lines("tracestate", half, half);
+    assert_int_equal(trace.tracestate_n, 0);
+}
+
+static void a_child_is_another_span_of_the_same_trace(void **state)
+{
+    char child[RG_TRACEPARENT_LEN + 1], parent[RG_TRACEPARENT_LEN + 1];
+
+    (void)state;
+    with_field("traceparent", RG_STR("00-" TRACE_ID "-" SPAN_ID "-00"));
+    memcpy(parent, trace.traceparent, sizeof(parent));
+    rg_trace_child(&trace, child);
+    assert_string_equal(trace.traceparent, parent);
+    assert_memory_equal(child, "00-" TRACE_ID "-", 36);
+    assert_memory_not_equal(child + 36, parent + 36, 16);
+    assert_memory_not_equal(child + 36, SPAN_ID, 16);
+    assert_string_equal(child + 52, "-00");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(two_traceparents_are_none),
+        cmocka_unit_test(of_a_newer_version_only_the_sampled_flag_is_kept),
+        cmocka_unit_test(lines_of_tracestate_are_one),
+        cmocka_unit_test(a_child_is_another_span_of_the_same_trace),
         cmocka_unit_test(request_ids_of_20_to_200_bytes_are_kept),
         cmocka_unit_test(other_request_ids_are_replaced_by_one_of_ours),
         cmocka_unit_test(a_valid_traceparent_is_continued_with_a_new_span),

@@ -13,6 +13,8 @@
 
 #include "../net/credentials.h"
 #include "base/alloc.h"
+#include "net/networks.h"
+#include "proxy/outgoing.h"
 #include "rgate/config.h"
 
 /* NAME, value, NAME, value, ..., NULL */
@@ -508,8 +510,9 @@ static void routes_are_read_from_json_or_a_file(void **state)
     RG_CLEANUP(rg_config_free)
     struct rg_config *read = load(VARIABLES("PROXY_CONFIG_FILE", file, "A_HOST", "a.example"));
     unlink(file);
-    assert_string_equal(rg_proxy_routes_at(given->routes, 0)->host, "localhost");
-    assert_string_equal(rg_proxy_routes_at(read->routes, 0)->host, "a.example");
+    assert_true(rg_config_is_2017(given));
+    assert_string_equal(given->apis[0]->endpoints[0].host, "localhost:80");
+    assert_string_equal(read->apis[0]->endpoints[0].host, "a.example:80");
 }
 
 static void without_a_list_or_with_an_empty_one_there_are_no_routes(void **state)
@@ -518,10 +521,10 @@ static void without_a_list_or_with_an_empty_one_there_are_no_routes(void **state
     RG_CLEANUP(rg_config_free) struct rg_config *empty = load(VARIABLES("PROXY_CONFIG_FILE", "[]"));
 
     (void)state;
-    assert_null(none->routes);
-    assert_null(empty->routes);
+    assert_false(rg_config_is_2017(none));
+    assert_false(rg_config_is_2017(empty));
     assert_int_equal(none->proxy_recv_timeout_ms, 5000);
-    assert_int_equal(none->proxy_body_bytes, 8 << 20);
+    assert_int_equal(none->proxy_body_bytes, 0);
 }
 
 static void what_is_wrong_with_routes_is_told_with_everything_else(void **state)
@@ -545,7 +548,7 @@ static void routes_that_need_tokens_need_a_key(void **state)
         load(VARIABLES("PROXY_CONFIG_FILE", routes, "JWT_SECRET_KEY", "a secret"));
 
     (void)state;
-    assert_true(rg_proxy_routes_need_tokens(config->routes));
+    assert_true(rg_config_records_2017(config));
     assert_fails_naming(VARIABLES("PROXY_CONFIG_FILE", routes), VARIABLES("PROXY_CONFIG_FILE"));
 }
 
@@ -577,6 +580,46 @@ static void a_route_that_is_never_used_is_warned_of(void **state)
                     "PROXY_CONFIG_FILE: /1 is never used: /0 has the same method and path\n");
 }
 
+static void proxies_before_us_are_networks(void **state)
+{
+    (void)state;
+    RG_CLEANUP(rg_config_free) struct rg_config *none = load(VARIABLES());
+    assert_null(none->trusted_proxies);
+    assert_int_equal(none->forwarded_headers, RG_WRITES_FORWARDED);
+    RG_CLEANUP(rg_config_free)
+    struct rg_config *some = load(VARIABLES("TRUSTED_PROXIES", "10.0.0.0/8, 2001:db8::1",
+                                            "FORWARDED_HEADERS", "via,X-Forwarded"));
+    assert_true(rg_networks_has(some->trusted_proxies, RG_STR("10.1.2.3")));
+    assert_true(rg_networks_has(some->trusted_proxies, RG_STR("2001:db8::1")));
+    assert_false(rg_networks_has(some->trusted_proxies, RG_STR("11.1.2.3")));
+    assert_int_equal(some->forwarded_headers, RG_WRITES_VIA | RG_WRITES_X_FORWARDED);
+    RG_CLEANUP(rg_config_free) struct rg_config *empty = load(VARIABLES("FORWARDED_HEADERS", ""));
+    assert_int_equal(empty->forwarded_headers, 0);
+    assert_fails_naming(VARIABLES("TRUSTED_PROXIES", "10.0.0.1/8", "FORWARDED_HEADERS", "x"),
+                        VARIABLES("TRUSTED_PROXIES", "FORWARDED_HEADERS"));
+}
+
+static void assert_host_address(const char *host, const char *wanted)
+{
+    RG_CLEANUP(rg_config_free) struct rg_config *config = load(VARIABLES("HOST", host));
+
+    assert_string_equal(config->host_address, wanted);
+    if (strcmp(wanted, "unknown") == 0)
+        assert_contains(&config->warnings, "HOST has no address (");
+    else
+        assert_lacks(&config->warnings, "HOST");
+}
+
+static void host_is_looked_up_once_at_the_start(void **state)
+{
+    (void)state;
+    assert_host_address("", "127.0.0.1");
+    assert_host_address("localhost", "127.0.0.1");
+    assert_host_address("192.0.2.7", "192.0.2.7");
+    assert_host_address("2001:DB8:0::7", "[2001:db8::7]");
+    assert_host_address("not a name", "unknown");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -591,6 +634,8 @@ int main(void)
         cmocka_unit_test(the_successor_wins_and_one_warning_names_both),
         cmocka_unit_test(a_seed_name_that_is_not_used_is_not_checked),
         cmocka_unit_test(kafka_hosts_stand_in_for_brokers),
+        cmocka_unit_test(host_is_looked_up_once_at_the_start),
+        cmocka_unit_test(proxies_before_us_are_networks),
         cmocka_unit_test(retired_names_have_no_effect_and_one_warning_each),
         cmocka_unit_test(a_check_is_a_word_or_a_url),
         cmocka_unit_test(a_check_of_tokens_needs_a_key),
