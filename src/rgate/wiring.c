@@ -78,7 +78,7 @@ struct rg_gateway {
     struct rg_access access;
     struct rg_services services;
     struct rg_push *push;
-    struct rg_http_settings http_settings;
+    struct rg_http_settings http_settings, internal_http_settings;
     struct shard *shards;
     unsigned shards_n;
     struct rg_static_page welcome;
@@ -534,7 +534,7 @@ static void build_control(struct rg_gateway *gateway, const struct rg_dev_option
     gateway->metrics = (struct rg_metrics){gateway->config->metrics_enabled, expose, gateway};
 
     internal_routes(gateway);
-    gateway->internal_http = rg_http_server_new(&gateway->control, &gateway->http_settings,
+    gateway->internal_http = rg_http_server_new(&gateway->control, &gateway->internal_http_settings,
                                                 gateway->internal_routes, INTERNAL_ROUTES);
     gateway->session_admin.http = gateway->internal_http;
     gateway->internal_listener = rg_listener_open(&gateway->control, gateway->internal_fd,
@@ -604,7 +604,6 @@ static struct rg_http_settings build_http_settings(const struct rg_config *confi
     settings.body_min_rate = (uint64_t)config->http_body_min_rate;
     settings.is_h2_on = config->http2;
     settings.h2_max_streams = (uint32_t)config->http2_max_streams;
-    settings.has_proxy_protocol = config->proxy_protocol;
     return settings;
 }
 
@@ -750,7 +749,10 @@ struct rg_gateway *rg_gateway_new(const struct rg_config *config, const struct r
         return NULL;
     }
 
-    gateway->http_settings = build_http_settings(config);
+    gateway->internal_http_settings = build_http_settings(config);
+    gateway->http_settings = gateway->internal_http_settings;
+    /* A balancer stands in front of the public ports only. */
+    gateway->http_settings.has_proxy_protocol = config->proxy_protocol;
     gateway->welcome = rg_page_welcome();
     rg_access_init(&gateway->access, config);
     rg_services_init(&gateway->services, config, gateway->access.verifier);

@@ -146,7 +146,7 @@ static void of_very_many_the_oldest_makes_room(void **state)
 
     (void)state;
     for (int i = 0; i < 64; i++) {
-        char other[16];
+        char other[24];
         snprintf(other, sizeof(other), "name %d", i);
         struct rg_tls_client *client = rg_service_tls_get(&settings, rg_str_c(other), 0, NULL);
         assert_non_null(client);
