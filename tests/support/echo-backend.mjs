@@ -1,7 +1,8 @@
 // The backend E of the API gateway's cases, and the definitions that lead to it.
+import assert from 'node:assert/strict';
 import { after, before } from 'node:test';
 import { FIXTURE } from './events.mjs';
-import { Gateway } from './gateway.mjs';
+import { Gateway, testGateway } from './gateway.mjs';
 import { HttpService } from './http-service.mjs';
 import { deferred, within } from './wait.mjs';
 
@@ -17,6 +18,33 @@ export async function echoBackend(t, answer = echo) {
   const backend = await new HttpService(answer).listen();
   t.after(() => backend.close());
   return backend;
+}
+
+/** A backend for one test, and a gateway with what define makes of its port: { backend, gateway }. */
+export async function testApis(t, define, { answer = echo, env = {} } = {}) {
+  const backend = await echoBackend(t, answer);
+  const gateway = await testGateway(t, { env: environment(define(backend.port), env) });
+  return { backend, gateway };
+}
+
+/** The answer is the echo of a request that was like this. Returns all of what was echoed. */
+export function assertEcho(response, wanted = {}) {
+  assert.equal(response.status, 200, response.text);
+  const seen = JSON.parse(response.text);
+  for (const [name, value] of Object.entries(wanted)) assert.deepEqual(seen[name], value, name);
+  return seen;
+}
+
+/** No endpoint takes the request. */
+export function assertNotFound({ status, headers, text }) {
+  assert.deepEqual([status, text], [404, '{"message":"Not Found"}']);
+  assert.equal(headers['content-type'], 'application/json; charset=utf-8');
+}
+
+/** The service cannot be had. */
+export function assertBadGateway({ status, headers, text }) {
+  assert.deepEqual([status, text], [502, 'Bad gateway.']);
+  assert.equal(headers['content-type'], 'text/plain; charset=utf-8');
 }
 
 /** A definition; endpoints: [id, method, path_regex, more] each. */
