@@ -79,7 +79,12 @@ export class RawBackend {
   /** Forgets what came, but not what connections are in the middle of. */
   forget() {
     this.connections = this.connections.filter((connection) => !connection.hasEnded);
-    for (const connection of this.connections) connection.requests = [];
+    for (const connection of this.connections) {
+      connection.requests = [];
+      connection.toldHead = -1;
+      connection.text = connection.text.slice(connection.used);
+      connection.used = 0;
+    }
     this.requests = [];
   }
 
