@@ -40,31 +40,50 @@ class Client {
  */
 export class Subject {
   name;
+  isOther;
   port;
   backend;
   #prober;
 
   constructor(name, port, backend) {
     this.name = name;
+    this.isOther = name !== 'rgate';
     this.port = port;
     this.backend = backend;
   }
 
-  /** Asks as another client; throws if the answer is not that to this request. */
+  /**
+   * Asks as another client. Of the gateway it is an error if the answer is not that to this request;
+   * others may have got into disorder.
+   */
   async probe() {
     const target = `/probe-${++probes}`;
-    const text = `GET ${target} HTTP/1.1\r\nHost: probe\r\n\r\n`;
+    try {
+      const number = await this.#ask(target);
+      const asked = this.backend.requests.filter((request) => request.target === target);
+      if (asked.length !== 1 || asked[0].number !== number) {
+        throw new Error(`${this.name}: the answer to another client's request is not its own: ${
+          number} instead of ${asked.map((request) => request.number)}`);
+      }
+    } catch (error) {
+      if (!this.isOther) throw error;
+      this.close();
+    } finally {
+      const isOf = (request) => request.target === target;
+      this.backend.requests = this.backend.requests.filter((request) => !isOf(request));
+      for (const connection of this.backend.connections) {
+        connection.requests = connection.requests.filter((request) => !isOf(request));
+      }
+    }
+  }
+
+  /** The number that the answer has. */
+  async #ask(target) {
     this.#prober ??= await RawConnection.open(this.port);
-    const { status, headers } = await this.#prober.write(text).response();
-    const asked = this.backend.requests.filter((request) => request.target === target);
-    if (asked.length !== 1 || status !== 200 || Number(headers['x-number']) !== asked[0].number) {
-      throw new Error(`${this.name}: the answer to another client's request is not its own: ${status} ${
-        headers['x-number']} instead of ${asked.map(({ number }) => number)}`);
-    }
-    this.backend.requests.splice(this.backend.requests.indexOf(asked[0]), 1);
-    for (const connection of this.backend.connections) {
-      connection.requests = connection.requests.filter((request) => request !== asked[0]);
-    }
+    this.#prober.write(`GET ${target} HTTP/1.1\r\nHost: probe\r\n\r\n`);
+    const { status, headers } = await this.#prober.response();
+    if (status !== 200) throw new Error(`${this.name}: ${target} is answered with ${status}`);
+    return Number(headers['x-number']);
   }
 
   /** Once nothing moves any more. */
@@ -110,6 +129,7 @@ export class Subject {
 
   close() {
     this.#prober?.close();
+    this.#prober = undefined;
   }
 }
 
