@@ -118,6 +118,11 @@ describe('values', () => {
     await assertFails({ LOG_LEVEL: 'loud' }, ['LOG_LEVEL']);
   });
 
+  it('configuration 8: warnings that are not written keep nothing from starting', async (t) => {
+    const gateway = await testGateway(t, { env: { LOG_LEVEL: 'error' } });
+    assert.doesNotMatch(gateway.run.stdout, /warning/);
+  });
+
   it('configuration 8: with LOG_FMT=JSON every line is an object', async (t) => {
     const gateway = await testGateway(t, { env: { LOG_FMT: 'JSON', LOG_LEVEL: 'debug' } });
     await gateway.get('/_rig/health');
