@@ -43,7 +43,31 @@ def _params(line):
     return ", ".join(f"{name.replace('_', ' ')} {value}" for name, value in line["params"].items())
 
 
+def _write_gateway(lines):
+    """Requests a CPU second of all proxies, and their p99, in one row each."""
+    rows = ["| figure | gateway | nginx | HAProxy | against the better (range) | target | met "
+            "| p99 in ms: gateway, nginx, HAProxy |", "| --- | --- | --- | --- | --- | --- | --- | --- |"]
+    for line in lines:
+        if "skipped" in line:
+            rows.append(f"| {line['name']} | | | | not measured: {line['skipped']} | | | |")
+            continue
+        rates, p99 = line["rates"], line["p99_ms"]
+        met = {True: "yes", False: "**no**", None: ""}[line["met"]]
+        rows.append("| " + " | ".join([
+            line["name"], *(_number(rates.get(who)) for who in ("rgate", "nginx", "haproxy")),
+            _compared(line), line["target"] or "", met,
+            ", ".join(f"{p99[who]:.3g}" for who in ("rgate", "nginx", "haproxy") if who in p99),
+        ]) + " |")
+    _replace("gateway", rows)
+
+
 def write_results(lines):
+    gateway = [line for line in lines if line["name"].startswith("gateway_")]
+    lines = [line for line in lines if line not in gateway]
+    if gateway:
+        _write_gateway(gateway)
+    if not lines:
+        return
     machine = lines[0]["machine"]
     rows = [
         f"Machine: {machine['cores']} cores, Linux {machine['kernel']}, at most "

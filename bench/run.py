@@ -26,13 +26,14 @@ import channels  # noqa: E402
 import connect  # noqa: E402
 import document  # noqa: E402
 import figures  # noqa: E402
+import gateway  # noqa: E402
 import hotspots  # noqa: E402
 import machine  # noqa: E402
 import presence  # noqa: E402
 from programs import TOP, Failure, Kafka, Unavailable  # noqa: E402
 
 FIGURES = {**figures.FIGURES, **connect.FIGURES, **carriers.FIGURES, **channels.FIGURES,
-           **presence.FIGURES}
+           **presence.FIGURES, **gateway.FIGURES}
 
 
 class Context:

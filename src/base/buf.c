@@ -35,6 +35,18 @@ void rg_buf_add_c(struct rg_buf *buf, const char *s)
     rg_buf_add(buf, s, strlen(s));
 }
 
+void rg_buf_add_u64(struct rg_buf *buf, uint64_t value)
+{
+    char digits[20];
+    size_t at = sizeof(digits);
+
+    do {
+        digits[--at] = (char)('0' + value % 10);
+        value /= 10;
+    } while (value > 0);
+    rg_buf_add(buf, digits + at, sizeof(digits) - at);
+}
+
 void rg_buf_addf(struct rg_buf *buf, const char *fmt, ...)
 {
     va_list ap;

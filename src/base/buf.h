@@ -58,6 +58,8 @@ static inline void rg_buf_add_char(struct rg_buf *buf, char c)
 }
 
 void rg_buf_add_c(struct rg_buf *buf, const char *s);
+/* Decimal. Where it matters: rg_buf_addf() takes ten times as long. */
+void rg_buf_add_u64(struct rg_buf *buf, uint64_t value);
 void rg_buf_addf(struct rg_buf *buf, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 
 /* Removes the first n bytes (n <= buf->n). */

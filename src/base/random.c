@@ -6,7 +6,7 @@
 #include "base/err.h"
 
 static _Thread_local struct {
-    unsigned char bytes[1024];
+    unsigned char bytes[4096];
     size_t left;
 } stock;
 
@@ -52,11 +52,16 @@ static const char hex_digits[] = "0123456789abcdef";
 
 void rg_random_hex(char *out, size_t n)
 {
-    unsigned char byte;
-    for (size_t i = 0; i < n; i++) {
-        rg_random_bytes(&byte, 1);
-        out[2 * i] = hex_digits[byte >> 4];
-        out[2 * i + 1] = hex_digits[byte & 15];
+    unsigned char bytes[16];
+
+    while (n > 0) {
+        size_t run = n < sizeof(bytes) ? n : sizeof(bytes);
+        rg_random_bytes(bytes, run);
+        for (size_t i = 0; i < run; i++) {
+            *out++ = hex_digits[bytes[i] >> 4];
+            *out++ = hex_digits[bytes[i] & 15];
+        }
+        n -= run;
     }
 }
 

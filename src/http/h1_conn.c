@@ -806,6 +806,10 @@ static void abort_pieces(struct rg_exchange *exchange)
 {
     struct rg_h1_conn *c = RG_CONTAINER_OF(exchange, struct rg_h1_conn, exchange);
 
+    /* As much of it as there is: a client that gets nothing at all may take the connection for one
+     * that was closed while it was idle, and send its request again (RFC 9112 9.3.1). */
+    if (!c->is_broken && !c->is_blocked && kept(c) > 0)
+        rg_stream_write(c->stream, c->out.p + c->out_at, kept(c));
     /* An orderly end would be the body's own. */
     if (c->is_to_close)
         rg_socket_set_abort(c->transport.fd);

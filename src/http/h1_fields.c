@@ -103,30 +103,49 @@ const char *rg_h1_check_coding(const struct rg_h1_framing_fields *framing, unsig
     return *ret_unknown ? "the coding is not chunked" : "Transfer-Encoding is malformed";
 }
 
+static void blank_controls(char *p, size_t n)
+{
+    for (size_t i = 0; i < n; i++) {
+        if (p[i] == '\r' || p[i] == '\n' || p[i] == '\0')
+            p[i] = ' ';
+    }
+}
+
 void rg_h1_add_field(struct rg_buf *out, struct rg_str name, struct rg_str value)
 {
     rg_buf_add_str(out, name);
     rg_buf_add(out, ": ", 2);
     char *to = rg_buf_reserve(out, value.n + 2);
-    for (size_t i = 0; i < value.n; i++) {
-        char c = value.p[i];
-        to[i] = c == '\r' || c == '\n' || c == '\0' ? ' ' : c;
+    if (value.n > 0) {
+        memcpy(to, value.p, value.n);
+        if (memchr(to, '\r', value.n) != NULL || memchr(to, '\n', value.n) != NULL ||
+            memchr(to, '\0', value.n) != NULL)
+            blank_controls(to, value.n);
     }
     memcpy(to + value.n, "\r\n", 2);
     out->n += value.n + 2;
 }
 
+void rg_h1_add_length(struct rg_buf *out, uint64_t length)
+{
+    rg_buf_add_str(out, RG_STR("content-length: "));
+    rg_buf_add_u64(out, length);
+    rg_buf_add(out, "\r\n", 2);
+}
+
 bool rg_h1_is_of_hop(struct rg_str name)
 {
-    static const struct rg_str names[] = {
-        {"connection", 10}, {"content-length", 14},    {"http2-settings", 14},
-        {"keep-alive", 10}, {"proxy-connection", 16},  {"te", 2},
-        {"trailer", 7},     {"transfer-encoding", 17}, {"upgrade", 7},
+    /* By length, of which few fields have one of these. */
+    static const struct rg_str names[][2] = {
+        [2] = {{"te", 2}},
+        [7] = {{"trailer", 7}, {"upgrade", 7}},
+        [10] = {{"connection", 10}, {"keep-alive", 10}},
+        [14] = {{"content-length", 14}, {"http2-settings", 14}},
+        [16] = {{"proxy-connection", 16}},
+        [17] = {{"transfer-encoding", 17}},
     };
 
-    for (size_t i = 0; i < RG_COUNT_OF(names); i++) {
-        if (rg_str_eq_nocase(name, names[i]))
-            return true;
-    }
-    return false;
+    if (name.n >= RG_COUNT_OF(names) || names[name.n][0].n == 0)
+        return false;
+    return rg_str_eq_nocase(name, names[name.n][0]) || rg_str_eq_nocase(name, names[name.n][1]);
 }

@@ -85,6 +85,9 @@ const char *rg_h1_check_coding(const struct rg_h1_framing_fields *framing, unsig
 /* Appends a field line. CR, LF and NUL in value become spaces, so that no value ends its line. */
 void rg_h1_add_field(struct rg_buf *out, struct rg_str name, struct rg_str value);
 
+/* Appends Content-Length. */
+void rg_h1_add_length(struct rg_buf *out, uint64_t length);
+
 /*
  * Whether a field of this name is between two neighbours (RFC 9110 7.6.1) or announces a message's
  * framing: neither is ever passed on.

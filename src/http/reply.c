@@ -1,16 +1,20 @@
 #include "http/reply.h"
 
-#include "http/trace.h"
+void rg_reply_later(struct rg_exchange *exchange, struct rg_response *response,
+                    const struct rg_trace *trace)
+{
+    rg_response_add(response, RG_STR("cache-control"),
+                    RG_STR("max-age=0, private, must-revalidate"));
+    rg_trace_add(trace, response);
+    rg_exchange_respond(exchange, response);
+}
 
 void rg_reply(struct rg_exchange *exchange, struct rg_response *response)
 {
     struct rg_trace trace;
 
     rg_trace_begin(rg_exchange_request(exchange), &trace);
-    rg_response_add(response, RG_STR("cache-control"),
-                    RG_STR("max-age=0, private, must-revalidate"));
-    rg_trace_add(&trace, response);
-    rg_exchange_respond(exchange, response);
+    rg_reply_later(exchange, response, &trace);
 }
 
 void rg_reply_text(struct rg_exchange *exchange, struct rg_response *response, struct rg_str text)

@@ -1,7 +1,5 @@
 #include "http/response.h"
 
-#include <inttypes.h>
-
 #include "base/err.h"
 #include "http/h1.h"
 #include "http/h1_fields_priv.h"
@@ -21,10 +19,21 @@ struct rg_str rg_response_find(const struct rg_response *res, struct rg_str name
     return (struct rg_str){NULL, 0};
 }
 
+static void add_date(struct rg_buf *out, const char *date)
+{
+    rg_buf_add_str(out, RG_STR("date: "));
+    rg_buf_add_c(out, date);
+    rg_buf_add_str(out, RG_STR("\r\n"));
+}
+
 /* Status line and fields. */
 static void add_start(const struct rg_response *res, struct rg_buf *out)
 {
-    rg_buf_addf(out, "HTTP/1.1 %d %s\r\n", res->status, rg_h1_reason(res->status));
+    rg_buf_add_str(out, RG_STR("HTTP/1.1 "));
+    rg_buf_add_u64(out, (uint64_t)res->status);
+    rg_buf_add_char(out, ' ');
+    rg_buf_add_c(out, rg_h1_reason(res->status));
+    rg_buf_add_str(out, RG_STR("\r\n"));
     for (size_t i = 0; i < rg_response_fields_n(res); i++) {
         const struct rg_http_field *field = rg_response_field(res, i);
         rg_h1_add_field(out, field->name, field->value);
@@ -50,9 +59,9 @@ void rg_response_encode_h1(const struct rg_response *res, enum rg_method request
                            struct rg_buf *out)
 {
     add_start(res, out);
-    rg_buf_addf(out, "date: %s\r\n", date);
+    add_date(out, date);
     if (!rg_response_is_bodiless(res->status))
-        rg_buf_addf(out, "content-length: %zu\r\n", res->body.n);
+        rg_h1_add_length(out, res->body.n);
     /* An interim response says nothing of the connection's end; 101 brings its own field. */
     if (res->status >= 200)
         add_connection(out, request_minor, keep_alive);
@@ -65,7 +74,7 @@ void rg_response_encode_h1_stream(const struct rg_response *res, bool is_chunked
                                   struct rg_buf *out)
 {
     add_start(res, out);
-    rg_buf_addf(out, "date: %s\r\n", date);
+    add_date(out, date);
     if (is_chunked)
         rg_buf_add_c(out, "transfer-encoding: chunked\r\n");
     else if (res->status == 101)
@@ -81,11 +90,11 @@ void rg_response_encode_h1_pieces(const struct rg_response *res, int64_t length,
 {
     add_start(res, out);
     if (rg_response_find(res, RG_STR("date")).p == NULL)
-        rg_buf_addf(out, "date: %s\r\n", date);
+        add_date(out, date);
     if (is_chunked)
         rg_buf_add_c(out, "transfer-encoding: chunked\r\n");
     else if (length >= 0 && !rg_response_is_bodiless(res->status))
-        rg_buf_addf(out, "content-length: %" PRId64 "\r\n", length);
+        rg_h1_add_length(out, (uint64_t)length);
     add_connection(out, request_minor, keep_alive);
     rg_buf_add(out, "\r\n", 2);
 }

@@ -188,7 +188,9 @@ struct rg_taken {
  * Begins an answer whose end is not known, and hands its stream over: the exchange has ended. head
  * has status and fields, without those of framing, date and connection; its body is not used.
  * Status 101 (HTTP/1.1) or 200 to an extended CONNECT (HTTP/2, RFC 8441) makes the stream a tunnel.
- * May be called later than in the handler. rg_taken_done() frees what is in ret but the stream.
+ * May be called later than in the handler, but with 101 not before a body that is
+ * streamed has ended: the rest of it would be read as the other protocol. rg_taken_done() frees
+ * what is in ret but the stream.
  */
 void rg_exchange_take_stream(struct rg_exchange *exchange, const struct rg_response *head,
                              struct rg_taken *ret);

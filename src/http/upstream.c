@@ -10,7 +10,7 @@
 const struct rg_upstream_settings rg_upstream_default_settings = {
     .connect_timeout_ms = 8000,
     .idle_timeout_ms = 30000,
-    .max_idle = 32,
+    .max_idle = 1024,
     .max_head_bytes = 64 * 1024,
 };
 

@@ -37,9 +37,9 @@ static void add_framing(const struct rg_upstream_request *request, struct rg_buf
     if (request->is_streamed && request->body_length < 0)
         rg_buf_add_c(out, "transfer-encoding: chunked\r\n");
     else if (request->is_streamed)
-        rg_buf_addf(out, "content-length: %lld\r\n", (long long)request->body_length);
+        rg_h1_add_length(out, (uint64_t)request->body_length);
     else if (request->has_body)
-        rg_buf_addf(out, "content-length: %zu\r\n", request->body.n);
+        rg_h1_add_length(out, request->body.n);
 }
 
 void rg_upstream_encode(const struct rg_upstream_request *request, struct rg_buf *out)

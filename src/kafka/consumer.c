@@ -336,16 +336,33 @@ static void forget_assignment(struct rg_consumer *consumer)
     consumer->is_connected = consumer->is_paused = consumer->is_broken = false;
 }
 
+/*
+ * Before 2.3 the library aborts when a client ends that has joined its group and never had an
+ * assignment (its sticky assignor has no state then). A member is known by its id.
+ */
+static bool may_not_be_destroyed(const struct rg_consumer *consumer)
+{
+    if (consumer->has_joined || rd_kafka_version() >= 0x02030000)
+        return false;
+    char *id = rd_kafka_memberid(consumer->rk);
+    bool is_member = id != NULL && id[0] != '\0';
+    if (id != NULL)
+        rd_kafka_mem_free(consumer->rk, id);
+    return is_member;
+}
+
 static void close_client(struct rg_consumer *consumer, uint64_t deadline_ms)
 {
     if (consumer->rk == NULL)
         return;
+    bool is_left_alone = may_not_be_destroyed(consumer);
     rg_consumer_drop_all_held(consumer);
     rg_consumer_store(consumer);
     leave(consumer, deadline_ms);
     rd_kafka_queue_destroy(consumer->queue);
     consumer->queue = NULL;
-    rd_kafka_destroy_flags(consumer->rk, RD_KAFKA_DESTROY_F_NO_CONSUMER_CLOSE);
+    if (!is_left_alone)
+        rd_kafka_destroy_flags(consumer->rk, RD_KAFKA_DESTROY_F_NO_CONSUMER_CLOSE);
     consumer->rk = NULL;
     forget_assignment(consumer);
 }

@@ -33,7 +33,7 @@ static bool take_address(struct rg_str text, int family, struct in6_addr *ret)
 {
     char copy[RG_PEER_SIZE];
 
-    if (text.n >= sizeof(copy))
+    if (text.n == 0 || text.n >= sizeof(copy))
         return false;
     memcpy(copy, text.p, text.n);
     copy[text.n] = '\0';

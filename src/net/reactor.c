@@ -32,16 +32,19 @@ static void drain(uv_async_t *wake)
         uv_async_send(&reactor->wake);
 }
 
-static void run_late(uv_prepare_t *turn_end)
+void rg_reactor_end_turn(struct rg_reactor *reactor)
 {
-    struct rg_reactor *reactor = turn_end->data;
-
     while (reactor->late.next != &reactor->late) {
         struct rg_late *late = reactor->late.next;
         rg_reactor_cancel_late(late);
         late->fn(late);
     }
     rg_sockets_reap(reactor);
+}
+
+static void on_prepare(uv_prepare_t *turn_end)
+{
+    rg_reactor_end_turn(turn_end->data);
 }
 
 static void close_handles(struct rg_reactor *reactor)
@@ -68,7 +71,7 @@ void rg_reactor_init(struct rg_reactor *reactor, unsigned id, size_t max_inbox_b
     reactor->late.prev = reactor->late.next = &reactor->late;
     rg_assert(uv_prepare_init(&reactor->loop, &reactor->turn_end) == 0);
     reactor->turn_end.data = reactor;
-    uv_prepare_start(&reactor->turn_end, run_late);
+    uv_prepare_start(&reactor->turn_end, on_prepare);
     rg_sockets_init(reactor);
 }
 
@@ -79,7 +82,7 @@ void rg_reactor_run(struct rg_reactor *reactor)
     if (reactor->on_thread_start != NULL)
         reactor->on_thread_start(reactor->ctx);
     uv_timer_start(&reactor->tick, tick, RG_WHEEL_TICK_MS, RG_WHEEL_TICK_MS);
-    uv_run(&reactor->loop, UV_RUN_DEFAULT);
+    rg_sockets_drive(reactor);
     if (reactor->on_thread_stop != NULL)
         reactor->on_thread_stop(reactor->ctx);
     rg_rcu_thread_stop();

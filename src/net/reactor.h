@@ -98,6 +98,9 @@ void rg_reactor_cancel_timer(struct rg_reactor *reactor, struct rg_timer *timer)
 void rg_reactor_run_late(struct rg_reactor *reactor, struct rg_late *late);
 void rg_reactor_cancel_late(struct rg_late *late);
 
+/* The end of a turn: runs what was put off, and frees what was closed. For sockets.c. */
+void rg_reactor_end_turn(struct rg_reactor *reactor);
+
 /* The current date for HTTP, made at most once a second. */
 const char *rg_reactor_http_date(struct rg_reactor *reactor);
 

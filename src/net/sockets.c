@@ -42,7 +42,7 @@ void rg_sockets_make_ready(struct rg_socket *socket)
 
     if (is_listed(reactor, socket))
         return;
-    if (sockets->ready_first == NULL)
+    if (sockets->ready_first == NULL && !sockets->is_driving)
         uv_idle_start(&sockets->idle, on_idle);
     socket->prev_ready = sockets->ready_last;
     socket->next_ready = NULL;
@@ -76,19 +76,25 @@ static void tell(struct rg_socket *socket)
 /* As many as there are now: who is ready again behind them has its turn in the next one of the
  * loop.
  */
-static void on_idle(uv_idle_t *idle)
+static void tell_ready(struct rg_reactor *reactor)
 {
-    struct rg_reactor *reactor = idle->data;
     struct rg_sockets *sockets = &reactor->sockets;
 
-    rg_reactor_assert(reactor);
     for (size_t n = sockets->ready_n; n > 0 && sockets->ready_first != NULL; n--) {
         struct rg_socket *socket = sockets->ready_first;
         unlist(reactor, socket);
         tell(socket);
     }
-    if (sockets->ready_first == NULL)
-        uv_idle_stop(&sockets->idle);
+}
+
+static void on_idle(uv_idle_t *idle)
+{
+    struct rg_reactor *reactor = idle->data;
+
+    rg_reactor_assert(reactor);
+    tell_ready(reactor);
+    if (reactor->sockets.ready_first == NULL)
+        uv_idle_stop(idle);
 }
 
 /* ---- what epoll says ---- */
@@ -105,23 +111,60 @@ static unsigned ready_from(unsigned events)
     return ready;
 }
 
-static void on_poll(uv_poll_t *poll, int status, int events)
+/* Waits for at most timeout_ms (-1: for ever) and tells. True if the loop has something to do. */
+static bool wait_and_tell(struct rg_reactor *reactor, int timeout_ms)
 {
-    struct rg_reactor *reactor = poll->data;
     struct epoll_event list[EVENTS_AT_ONCE];
+    int n = epoll_wait(reactor->sockets.epoll, list, EVENTS_AT_ONCE, timeout_ms);
+    bool is_loop_ready = false;
 
-    (void)status;
-    (void)events;
-    rg_reactor_assert(reactor);
-    int n = epoll_wait(reactor->sockets.epoll, list, EVENTS_AT_ONCE, 0);
     for (int i = 0; i < n; i++) {
         struct rg_socket *socket = list[i].data.ptr;
+        if (socket == NULL) {
+            is_loop_ready = true;
+            continue;
+        }
         /* Closed since: it is freed at the end of the turn, and not before. */
         if (socket->fd < 0)
             continue;
         socket->ready |= (unsigned char)ready_from(list[i].events);
         tell(socket);
     }
+    return is_loop_ready;
+}
+
+static void on_poll(uv_poll_t *poll, int status, int events)
+{
+    struct rg_reactor *reactor = poll->data;
+
+    (void)status;
+    (void)events;
+    rg_reactor_assert(reactor);
+    wait_and_tell(reactor, 0);
+}
+
+void rg_sockets_drive(struct rg_reactor *reactor)
+{
+    struct rg_sockets *sockets = &reactor->sockets;
+    struct epoll_event event = {.events = EPOLLIN, .data.ptr = NULL};
+    uv_loop_t *loop = &reactor->loop;
+    bool is_loop_ready = true;
+
+    uv_poll_stop(&sockets->poll);
+    uv_idle_stop(&sockets->idle);
+    sockets->is_driving = true;
+    rg_assert(epoll_ctl(sockets->epoll, EPOLL_CTL_ADD, uv_backend_fd(loop), &event) == 0);
+    while (uv_loop_alive(loop)) {
+        uv_update_time(loop);
+        if (is_loop_ready || uv_backend_timeout(loop) == 0)
+            uv_run(loop, UV_RUN_NOWAIT);
+        tell_ready(reactor);
+        rg_reactor_end_turn(reactor);
+        /* What was put off, or closed, may be about the loop. */
+        is_loop_ready =
+            wait_and_tell(reactor, sockets->ready_first != NULL ? 0 : uv_backend_timeout(loop));
+    }
+    sockets->is_driving = false;
 }
 
 int rg_sockets_add(struct rg_reactor *reactor, struct rg_socket *socket)

@@ -1,7 +1,7 @@
 /*
  * Sessions are kept by the name that their certificate was checked for, a few and the newest of
- * each. A connection resumes a copy: OpenSSL writes to the session of a handshake, and handshakes
- * are on many threads.
+ * each. They are copies, and a connection resumes a copy: OpenSSL writes to the session of a
+ * connection, and connections are on many threads.
  */
 #include "net/tls_client.h"
 
@@ -51,8 +51,9 @@ static void forget_session(struct kept_session *kept)
     *kept = (struct kept_session){0};
 }
 
-bool rg_tls_client_keep_session(struct rg_tls_client *client, const char *server_name,
-                                SSL_SESSION *session)
+/* Takes the session. */
+static void keep_session(struct rg_tls_client *client, const char *server_name,
+                         SSL_SESSION *session)
 {
     pthread_mutex_lock(&client->lock);
     struct kept_session *kept = find_session(client, server_name);
@@ -62,7 +63,6 @@ bool rg_tls_client_keep_session(struct rg_tls_client *client, const char *server
     kept->server_name = rg_strndup(server_name, strlen(server_name));
     kept->session = session;
     pthread_mutex_unlock(&client->lock);
-    return true;
 }
 
 static void resume(struct rg_tls_client *client, const char *server_name, SSL *ssl)
@@ -80,11 +80,15 @@ static void resume(struct rg_tls_client *client, const char *server_name, SSL *s
     SSL_SESSION_free(copy);
 }
 
+/* The connection's own is marked as spoilt when the connection breaks, whenever that is. */
 static int on_session(SSL *ssl, SSL_SESSION *session)
 {
     const struct rg_tls_client_peer *peer = SSL_get_app_data(ssl);
+    SSL_SESSION *copy = SSL_SESSION_dup(session);
 
-    return rg_tls_client_keep_session(peer->client, peer->server_name, session);
+    if (copy != NULL)
+        keep_session(peer->client, peer->server_name, copy);
+    return 0;
 }
 
 /* ---- a connection ---- */

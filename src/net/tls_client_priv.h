@@ -16,10 +16,6 @@
  */
 SSL *rg_tls_client_connect(struct rg_tls_client *client, const char *server_name);
 
-/* A session that the server has given for this name; takes it, or returns false. */
-bool rg_tls_client_keep_session(struct rg_tls_client *client, const char *server_name,
-                                SSL_SESSION *session);
-
 /* Where OpenSSL's callbacks find the client and the name of a connection: its app data. */
 struct rg_tls_client_peer {
     struct rg_tls_client *client;

@@ -40,5 +40,5 @@ struct rg_outcome_labels {
 };
 
 /* Counts one request. */
-void rg_outcomes_count(struct rg_outcomes *outcomes, const struct rg_outcome_labels *labels,
+void rg_outcomes_count(struct rg_outcomes *outcomes, const struct rg_outcome_labels *given,
                        enum rg_outcome outcome);

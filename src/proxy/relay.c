@@ -117,10 +117,20 @@ static void await_answer(struct rg_passage *passage)
     rg_wait_open(passage->s.wait, settings->answer_timeout_ms[passage->s.endpoint->response_from]);
 }
 
+/* Success would be taken for a tunnel by who has sent an extended CONNECT (RFC 8441 5). */
+static bool is_false_success(const struct rg_passage *passage, int status)
+{
+    return passage->accept[0] != '\0' && status < 300;
+}
+
 static void on_head(void *arg, const struct rg_upstream_head *head)
 {
     struct rg_passage *passage = arg;
 
+    if (is_false_success(passage, head->status)) {
+        fail(passage, RG_UPSTREAM_MALFORMED, "the service does not switch protocols");
+        return;
+    }
     if (passage->s.wait != NULL && head->status == 202) {
         await_answer(passage);
         return;
@@ -436,7 +446,7 @@ void rg_relay_begin(struct rg_passage *passage, struct rg_str target)
         return;
     }
     rg_passage_watch(passage);
-    if (passage->s.endpoint->response_from != RG_FROM_HTTP)
+    if (passage->s.endpoint->response_from != RG_FROM_HTTP && passage->s.req->protocol.p == NULL)
         send_with_id(passage, target);
     else
         send_request(passage, target);

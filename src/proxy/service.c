@@ -70,14 +70,16 @@ static int parse_bracketed(struct rg_str text, struct rg_service_url *url)
 
 static int parse_authority(struct rg_str text, struct rg_service_url *url)
 {
-    if (text.n > 0 && text.p[0] == '[')
+    if (text.n == 0)
+        return RG_EINVAL;
+    if (text.p[0] == '[')
         return parse_bracketed(text, url);
     if (is_v6(text)) {
         set_host(url, text);
         return 0;
     }
     struct rg_str host = text;
-    const char *colon = memchr(text.p != NULL ? text.p : "", ':', text.n);
+    const char *colon = memchr(text.p, ':', text.n);
     if (colon != NULL)
         host.n = (size_t)(colon - text.p);
     if (!is_name(host))

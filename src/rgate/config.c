@@ -517,8 +517,11 @@ static void log_warnings(const struct rg_config *config)
 {
     struct rg_str rest = rg_buf_str(&config->warnings);
 
-    while (rest.n > 0)
-        rg_log_warn("configuration warning", RG_FSTR("warning", rg_str_split(&rest, '\n')));
+    while (rest.n > 0) {
+        /* Not inside of the line: what is not written is not evaluated either. */
+        struct rg_str warning = rg_str_split(&rest, '\n');
+        rg_log_warn("configuration warning", RG_FSTR("warning", warning));
+    }
     rg_kafka_settings_warn(&config->kafka);
     if (config->tls != NULL)
         rg_https_warn(config->tls);

@@ -604,7 +604,6 @@ static struct rg_http_settings build_http_settings(const struct rg_config *confi
     settings.body_min_rate = (uint64_t)config->http_body_min_rate;
     settings.is_h2_on = config->http2;
     settings.h2_max_streams = (uint32_t)config->http2_max_streams;
-    settings.has_proxy_protocol = config->proxy_protocol;
     return settings;
 }
 
@@ -750,10 +749,10 @@ struct rg_gateway *rg_gateway_new(const struct rg_config *config, const struct r
         return NULL;
     }
 
-    gateway->http_settings = build_http_settings(config);
-    /* No balancer is in front of the internal ports. */
-    gateway->internal_http_settings = gateway->http_settings;
-    gateway->internal_http_settings.has_proxy_protocol = false;
+    gateway->internal_http_settings = build_http_settings(config);
+    gateway->http_settings = gateway->internal_http_settings;
+    /* A balancer stands in front of the public ports only. */
+    gateway->http_settings.has_proxy_protocol = config->proxy_protocol;
     gateway->welcome = rg_page_welcome();
     rg_access_init(&gateway->access, config);
     rg_services_init(&gateway->services, config, gateway->access.verifier);

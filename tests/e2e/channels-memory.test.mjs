@@ -4,19 +4,13 @@
 //
 // Not for binaries with sanitizers, which keep what is freed.
 import assert from 'node:assert/strict';
-import { readFile } from 'node:fs/promises';
 import { describe, it } from 'node:test';
 import { suiteGateway } from '../support/gateway.mjs';
 import { OK, WsSocket, cast, openWs } from '../support/channels.mjs';
 import { FIXTURE } from '../support/events.mjs';
 import { token } from '../support/jwt.mjs';
+import { resident } from '../support/memory.mjs';
 import { until } from '../support/wait.mjs';
-
-/** Kilobytes that the gateway has in memory. */
-async function resident(gateway) {
-  const status = await readFile(`/proc/${gateway.run.pid}/status`, 'utf8');
-  return Number(/VmRSS:\s+(\d+)/.exec(status)[1]);
-}
 
 describe('memory of channel sockets', () => {
   const suite = suiteGateway({ env: { ...FIXTURE, REACTORS: '2', MAX_CONNECTIONS_PER_MINUTE: '1000000' } });
@@ -42,7 +36,7 @@ describe('memory of channel sockets', () => {
     const before = await resident(gateway);
     for (let i = 0; i < 15; i++) await round();
     const grown = await resident(gateway) - before;
-    assert.ok(grown < 8 * 1024, `grown by ${grown} KiB`);
+    assert.ok(grown < 8 << 20, `grown by ${grown >> 10} KiB`);
     assert.equal(await gateway.metric('rgate_presence_presences'), 0);
     assert.equal(await gateway.metric('rgate_presence_topics'), 0);
   });
@@ -63,7 +57,7 @@ describe('memory of channel sockets', () => {
     const before = await resident(gateway);
     for (let r = 5; r < 30; r++) await round(r);
     const grown = await resident(gateway) - before;
-    assert.ok(grown < 4 * 1024, `grown by ${grown} KiB`);
+    assert.ok(grown < 4 << 20, `grown by ${grown >> 10} KiB`);
     assert.equal(await gateway.metric('rgate_presence_presences'), 0);
   });
 });

@@ -8,6 +8,7 @@ import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { describe, it } from 'node:test';
+import { definition, withEndpoints } from '../support/apis.mjs';
 import { runToEnd, suiteGateway, testGateway } from '../support/gateway.mjs';
 import { FIXTURE, ev, post, put } from '../support/events.mjs';
 import { SigningKey } from '../support/jwt.mjs';
@@ -115,6 +116,11 @@ describe('values', () => {
   it('configuration 8: LOG_LEVEL in any case; another word is refused', async (t) => {
     await testGateway(t, { env: { LOG_LEVEL: 'WARN' } });
     await assertFails({ LOG_LEVEL: 'loud' }, ['LOG_LEVEL']);
+  });
+
+  it('configuration 8: warnings that are not written keep nothing from starting', async (t) => {
+    const gateway = await testGateway(t, { env: { LOG_LEVEL: 'error' } });
+    assert.doesNotMatch(gateway.run.stdout, /warning/);
   });
 
   it('configuration 8: with LOG_FMT=JSON every line is an object', async (t) => {
@@ -241,6 +247,64 @@ describe('routes', () => {
     it(`configuration 14: PROXY_CONFIG_FILE=${value} is refused`, () =>
       assertFails({ PROXY_CONFIG_FILE: value }, ['PROXY_CONFIG_FILE']));
   }
+
+  it('configuration 14: what is no JSON is told by line and column', async () => {
+    assert.match(await assertFails({ PROXY_CONFIG_FILE: '[\n  {]' }, ['PROXY_CONFIG_FILE']),
+      /PROXY_CONFIG_FILE: not JSON: line 2 column 4: /);
+  });
+
+  it('configuration 15: a file of definitions below priv/ is loaded', async (t) => {
+    const directory = await mkdtemp(join(tmpdir(), 'rgate-priv-'));
+    t.after(() => rm(directory, { recursive: true }));
+    await mkdir(join(directory, 'priv'));
+    await writeFile(join(directory, 'priv', 'apis.json'),
+      JSON.stringify([definition('b'), definition('a')]));
+    const gateway = await testGateway(t, { env: { PROXY_CONFIG_FILE: 'apis.json' }, cwd: directory });
+    const { json } = await gateway.internal('/v3/apis');
+    assert.deepEqual(json().map(({ id }) => id), ['a', 'b']);
+  });
+
+  it('configuration 16: an endpoint without a method is told by its ids', async () => {
+    const stderr = await assertFails({ PROXY_CONFIG_FILE: JSON.stringify(
+      [definition('good'), withEndpoints('shop', [{ id: 'items', path_regex: '/items' }])]) },
+    ['PROXY_CONFIG_FILE']);
+    assert.match(stderr,
+      /: \/1\/version_data\/default\/endpoints\/0\/method: API "shop", endpoint "items": method must be string$/m);
+  });
+
+  it('configuration 16: every mistake is told, and once', async () => {
+    const stderr = await assertFails({ PROXY_CONFIG_FILE: JSON.stringify(
+      [{ id: 'x' }, withEndpoints('y', [{ id: 'e', method: 'GET', path_regex: '/x(' }])]) },
+    Array(4).fill('PROXY_CONFIG_FILE'));
+    assert.match(stderr, /API "y", endpoint "e": path_regex must be a valid regular expression: ./);
+  });
+
+  it('configuration 17: two definitions of one id are refused', async () => {
+    const stderr = await assertFails(
+      { PROXY_CONFIG_FILE: JSON.stringify([definition('a'), definition('b'), definition('a')]) },
+      ['PROXY_CONFIG_FILE']);
+    assert.match(stderr, /PROXY_CONFIG_FILE: \/2\/id: API "a": id is that of \/0 already$/m);
+  });
+
+  it('configuration 17: definitions and routes of 2017 do not mix', () => assertFails(
+    { PROXY_CONFIG_FILE: JSON.stringify([definition('a'), route]) }, ['PROXY_CONFIG_FILE']));
+
+  it('configuration: rgate check shows what definitions lead to', async () => {
+    const { code, stdout, stderr } = await runToEnd(['check', '--no-connect'], { env: { ...FIXTURE,
+      ORDERS: 'orders.example', PROXY_CONFIG_FILE: JSON.stringify([
+        withEndpoints('orders', [
+          { id: 'list', method: 'get', path_regex: '/orders', secured: true },
+          { id: 'place', method: 'POST', path_regex: '/orders', target: 'kafka', topic: 'in' },
+        ], { auth_type: 'jwt', proxy: { use_env: true, target_url: 'ORDERS', port: 8080 } }),
+        definition('none'), definition('old', { versioned: true }),
+      ]) } });
+    assert.equal(code, 0, stderr);
+    assert.match(stdout, /^routes +orders: GET \/orders to orders\.example, port 8080, with a token$/m);
+    assert.match(stdout, /^ +orders: POST \/orders to kafka topic in$/m);
+    assert.match(stdout, /^ +none: no endpoints$/m);
+    assert.match(stdout, /^ +old: not used, because it is versioned$/m);
+    assert.match(stderr, /API .*old.* is never used: it is versioned/);
+  });
 
   it('configuration 15: the file is looked for below priv/, too', async (t) => {
     const directory = await mkdtemp(join(tmpdir(), 'rgate-priv-'));

@@ -11,7 +11,7 @@ import { browserUnavailable, launchBrowser } from '../support/browser.mjs';
 import { openSse, openWs } from '../support/channels.mjs';
 import { baseEnvironment, binary, Gateway } from '../support/gateway.mjs';
 import { request } from '../support/http.mjs';
-import { freePorts } from '../support/ports.mjs';
+import { freePortRange } from '../support/ports.mjs';
 import { until, within } from '../support/wait.mjs';
 
 const run = fileURLToPath(new URL('../../examples/tasks/run', import.meta.url));
@@ -47,7 +47,9 @@ describe('the example of tasks', () => {
     JSON.parse((await stream.frames.find(({ event }) => event === 'message', 'a message')).data);
 
   before(async () => {
-    const [client, internal, is, ps, ts] = await freePorts(5);
+    // Below the range from which other connections of this machine get theirs meanwhile.
+    const base = await freePortRange(5);
+    const [client, internal, is, ps, ts] = [0, 1, 2, 3, 4].map((i) => base + i);
     port = gateway.port = client;
     child = spawn(run, {
       env: { ...baseEnvironment(), RGATE_BINARY: binary, PORT: String(client), API_HTTP_PORT: String(internal),
@@ -59,7 +61,8 @@ describe('the example of tasks', () => {
       stream.setEncoding('utf8');
       stream.on('data', (text) => { output += text; });
     }
-    await until(() => ['IS', 'PS', 'TS'].every((name) => output.includes(`${name}: port`)), 'the example runs', 60000)
+    const isServing = until(() => ['IS', 'PS', 'TS'].every((name) => output.includes(`${name}: port`)), 'the example runs', 60000);
+    await Promise.race([isServing, ended.then(() => { throw new Error('the example has ended'); })])
       .catch((error) => assert.fail(`${error.message}\n${output}`));
     const ready = () => request({ port: internal, path: '/ready' });
     await until(async () => (await ready()).status === 200, 'Kafka is read', 30000);

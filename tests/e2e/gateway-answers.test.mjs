@@ -5,12 +5,12 @@
 // - Nobody who has not got the id can answer; who gets no answer in time is told so.
 import assert from 'node:assert/strict';
 import { after, before, describe, it } from 'node:test';
-import { SENT, SET_A, SET_B, altered, ask, bus, corsOf, environment, respond, suiteApis }
+import { SENT, SET_A, altered, ask, bus, corsOf, environment, respond, suiteApis }
   from '../support/echo-backend.mjs';
 import { Gateway, testGateway } from '../support/gateway.mjs';
 import { RawConnection } from '../support/http.mjs';
 import { HttpService } from '../support/http-service.mjs';
-import { EmbeddedKafka, Producer, Reader, committed, fresh } from '../support/kafka.mjs';
+import { EmbeddedKafka, Producer, committed, fresh } from '../support/kafka.mjs';
 import { SseStream } from '../support/sse.mjs';
 import { until } from '../support/wait.mjs';
 
@@ -208,7 +208,6 @@ describe('answers that cannot be used', () => {
 
 describe('answers by Kafka', () => {
   const topic = fresh('answers');
-  const requests = fresh('requests');
   const group = fresh('group');
   const assigned = new RegExp(`kafka partitions assigned partitions=[1-9]\\d* group=${group}`);
   const suite = { backend: null, gateway: null };
@@ -222,11 +221,10 @@ describe('answers by Kafka', () => {
   before(async () => {
     broker = await EmbeddedKafka.start();
     await broker.createTopic(topic);
-    await broker.createTopic(requests);
     producer = await Producer.open(broker.bootstrap);
     suite.backend = await new HttpService().listen();
     suite.gateway = await Gateway.start({ env: environment(
-      [bus(suite.backend.port, requests)],
+      [bus(suite.backend.port)],
       kafkaEnvironment({ PROXY_KAFKA_RESPONSE_TIMEOUT: '2000' })) });
     await suite.gateway.run.printed(assigned, 30000);
   });
@@ -296,23 +294,10 @@ describe('answers by Kafka', () => {
     assert.deepEqual(corsOf(headers), SET_A);
   });
 
-  it('api-gateway 76: who asks by Kafka is answered by Kafka', async (t) => {
-    const reader = await Reader.open(broker.bootstrap, requests);
-    t.after(() => reader.close());
-    const client = suite.gateway.request({ method: 'POST', path: '/ask',
-      headers: { 'content-type': 'application/json' },
-      body: '{"specversion":"0.2","type":"ask","source":"/t","id":"1"}' }, 15000);
-    client.catch(() => {}); // awaited below
-    let event;
-    do event = (await reader.next()).json(); while (event.type !== 'ask');
-    await answerBy(event.rig.correlation, 418, 'tea', { 'content-type': 'text/plain' });
-    assert.deepEqual(corsOf(await assertTea(client)), SET_B);
-  });
-
   it('api-gateway 11.8: answers are read once a definition waits for them', async (t) => {
     const mine = fresh('group');
-    const gateway = await testGateway(t, { env: kafkaEnvironment(
-      { PROXY_KAFKA_RESPONSE_KAFKA_GROUP_ID: mine }) });
+    const gateway = await testGateway(t, { env: kafkaEnvironment({
+      KAFKATOFILTER_KAFKA_GROUP_ID: fresh('group'), PROXY_KAFKA_RESPONSE_KAFKA_GROUP_ID: mine }) });
     const { status } = await gateway.internal('/v3/apis', { method: 'POST',
       headers: { 'content-type': 'application/json' },
       body: JSON.stringify(bus(suite.backend.port)) });

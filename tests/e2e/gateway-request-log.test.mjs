@@ -5,7 +5,7 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import { echoBackend, environment, safe, shop } from '../support/echo-backend.mjs';
-import { runToEnd, testGateway } from '../support/gateway.mjs';
+import { Gateway, runToEnd, testGateway } from '../support/gateway.mjs';
 import { EmbeddedKafka, Reader, fresh } from '../support/kafka.mjs';
 import { until } from '../support/wait.mjs';
 
@@ -59,21 +59,27 @@ describe('REQUEST_LOG', () => {
 
   it('api-gateway 82: an event for each request', async (t) => {
     const broker = await EmbeddedKafka.start();
-    t.after(() => broker.stop());
     const topic = fresh('log');
-    await broker.createTopic(topic);
     const backend = await echoBackend(t);
     const definition = shop(backend.port);
-    const gateway = await testGateway(t, { env: environment([definition, safe(backend.port)], {
-      REQUEST_LOG: 'kafka,console', KAFKA_BROKERS: broker.bootstrap, KAFKA_LOG_TOPIC: topic }) });
+    let gateway;
+    let reader;
+    t.after(async () => {
+      await reader?.close();
+      await gateway?.stop();
+      await broker.stop();
+    });
+    await broker.createTopic(topic);
+    gateway = await Gateway.start({ env: environment([definition, safe(backend.port)], {
+      REQUEST_LOG: 'kafka,console', KAFKA_BROKERS: broker.bootstrap, KAFKA_LOG_TOPIC: topic,
+      KAFKATOFILTER_KAFKA_GROUP_ID: fresh('group') }) });
     const traceparent = '00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01';
     assert.equal((await gateway.get('/nothing')).status, 404);
     assert.equal((await gateway.get('/private')).status, 401);
     assert.equal((await gateway.get('/items/5?a=b', { traceparent, tracestate: 'a=1' })).status, 200);
     await gateway.run.printed(LINE);
 
-    const reader = await Reader.open(broker.bootstrap, topic);
-    t.after(() => reader.close());
+    reader = await Reader.open(broker.bootstrap, topic);
     const next = async () => {
       for (;;) {
         const message = await reader.next();

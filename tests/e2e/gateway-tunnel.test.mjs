@@ -41,6 +41,8 @@ class SocketService {
       socket.on('error', () => {});
       if (req.url === '/ws/refused') {
         socket.end('HTTP/1.1 403 Forbidden\r\ncontent-length: 2\r\n\r\nno');
+      } else if (req.url === '/ws/polite') {
+        socket.end('HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nhi');
       } else if (req.headers.upgrade === 'lines/1') {
         socket.write('HTTP/1.1 101 Switching Protocols\r\nconnection: upgrade\r\n'
           + 'upgrade: lines/1\r\n\r\nwelcome\n');
@@ -263,6 +265,8 @@ describe('a WebSocket to a service', () => {
     assert.equal((await client.connect('/nowhere')).status, 404);
     assert.equal((await client.connect('/ws/refused')).status, 403);
     assert.equal((await client.connect('/ws/liar')).status, 502);
+    assert.equal((await client.connect('/ws/polite')).status, 502);
+    assert.deepEqual(await refusal(gateway, '/ws/polite'), { status: 200, text: 'hi' });
   });
 
   it('gateway: tunnels are counted', async (t) => {

@@ -102,6 +102,19 @@ describe('bodies', () => {
     assertAnswer(await apis.post(long(9000000)), 413, BAD_REQUEST);
   });
 
+  it('management-api 5: nor are more in chunks, of which nobody knows the end', async () => {
+    const connection = await RawConnection.open(suite.gateway.internalPort);
+    connection.write('POST /v3/apis HTTP/1.1\r\nHost: a\r\nContent-Type: application/json\r\n' +
+      'Transfer-Encoding: chunked\r\n\r\n');
+    const chunk = `f4240\r\n${' '.repeat(1000000)}\r\n`;
+    for (let i = 0; i < 9; i++) connection.write(chunk);
+    const head = (await connection.take('\r\n\r\n')).toString();
+    assert.match(head, /^HTTP\/1\.1 413 /);
+    const text = JSON.stringify(BAD_REQUEST);
+    assert.equal((await connection.take(text.length)).toString(), text);
+    connection.close();
+  });
+
   it('management-api 1.1: parameters of the query are not looked at', async () => {
     const id = fresh();
     const { status } = await apis.ask('POST', `/v3/apis?id=${id}&name=n`, {});

@@ -7,7 +7,7 @@ import net from 'node:net';
 import { describe, it } from 'node:test';
 import { echoBackend, environment, shop } from '../support/echo-backend.mjs';
 import { FIXTURE, ev, post } from '../support/events.mjs';
-import { suiteGateway, testGateway } from '../support/gateway.mjs';
+import { Gateway, suiteGateway, testGateway } from '../support/gateway.mjs';
 import { EmbeddedKafka, Producer, fresh, untilConsuming } from '../support/kafka.mjs';
 import { SseStream } from '../support/sse.mjs';
 import { until } from '../support/wait.mjs';
@@ -136,13 +136,18 @@ describe('metrics of the proxy', () => {
 describe('metrics of Kafka', () => {
   it('management-api 54: one event has its duration in the buckets', async (t) => {
     const broker = await EmbeddedKafka.start();
-    t.after(() => broker.stop());
     const topic = fresh('rig');
+    let gateway;
+    let producer;
+    t.after(async () => {
+      await producer?.close();
+      await gateway?.stop();
+      await broker.stop();
+    });
     await broker.createTopic(topic);
-    const gateway = await testGateway(t, { env: {
-      ...FIXTURE, KAFKA_BROKERS: broker.bootstrap, KAFKA_SOURCE_TOPICS: topic } });
-    const producer = await Producer.open(broker.bootstrap);
-    t.after(() => producer.close());
+    gateway = await Gateway.start({ env: { ...FIXTURE, KAFKA_BROKERS: broker.bootstrap,
+      KAFKA_SOURCE_TOPICS: topic, KAFKATOFILTER_KAFKA_GROUP_ID: fresh('group') } });
+    producer = await Producer.open(broker.bootstrap);
     await untilConsuming(gateway, producer, topic);
 
     const labels = { source: 'kafka', topic };

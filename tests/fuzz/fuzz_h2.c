@@ -177,7 +177,111 @@ static void answer_pending(bool by_taking)
         rg_exchange_respond(exchange, &response);
 }
 
+/* ---- bodies that are streamed ---- */
+
+/* The last one. */
+static struct {
+    struct rg_exchange *exchange; /* NULL: ended */
+    bool is_paused, is_streaming;
+} receiver;
+
+static void on_gone(void *arg)
+{
+    if (receiver.exchange == arg)
+        receiver.exchange = NULL;
+}
+
+static void on_room(void *arg)
+{
+    (void)arg;
+}
+
+static const struct rg_body_events body_events = {on_room, on_gone};
+
+static void end_received(struct rg_exchange *exchange)
+{
+    const struct rg_http_field trailer = {RG_STR("x-trailer"), RG_STR("1")};
+    struct rg_response response = {.status = 200, .body = RG_STR("received")};
+    bool is_streaming = receiver.exchange == exchange && receiver.is_streaming;
+
+    on_gone(exchange);
+    if (is_streaming)
+        rg_exchange_finish_body_with(exchange, &trailer, 1);
+    else
+        rg_exchange_respond(exchange, &response);
+}
+
+static void on_piece(void *arg, struct rg_str piece)
+{
+    rg_assert(piece.n > 0);
+    if (receiver.exchange != arg)
+        return;
+    rg_assert(!receiver.is_paused);
+    if (receiver.is_streaming && !rg_exchange_write_body(arg, piece)) {
+        receiver.is_paused = true;
+        rg_exchange_pause_receiving(arg);
+    }
+}
+
+static void on_end(void *arg, const struct rg_http_field *trailers, size_t trailers_n)
+{
+    rg_assert(trailers_n == 0 || trailers[0].name.n > 0);
+    end_received(arg);
+}
+
+static void on_error(void *arg, int status, const struct rg_why *why)
+{
+    rg_assert(status >= 400 && why->text[0] != '\0');
+    end_received(arg);
+}
+
+static const struct rg_receive_events receive_events = {on_piece, on_end, on_error};
+
+static void receive(void *arg, struct rg_exchange *exchange)
+{
+    struct rg_response response = {.status = 503};
+
+    (void)arg;
+    /* Whoever was before waits no more. */
+    if (receiver.exchange != NULL && receiver.is_streaming)
+        rg_exchange_abort_body(receiver.exchange);
+    else if (receiver.exchange != NULL)
+        rg_exchange_respond(receiver.exchange, &response);
+    receiver.exchange = exchange;
+    receiver.is_paused = receiver.is_streaming = false;
+    rg_exchange_on_gone(exchange, on_gone, exchange);
+    rg_exchange_receive(exchange, 20000, &receive_events, exchange);
+}
+
+static void act_on_received(size_t amount)
+{
+    struct rg_response head = {.status = 200};
+
+    if (receiver.exchange == NULL)
+        return;
+    switch (amount % 4) {
+    case 0:
+        if (!receiver.is_paused)
+            rg_exchange_pause_receiving(receiver.exchange);
+        else
+            rg_exchange_resume_receiving(receiver.exchange);
+        receiver.is_paused = !receiver.is_paused;
+        break;
+    case 1:
+        end_received(receiver.exchange);
+        break;
+    case 2:
+        if (!receiver.is_streaming)
+            rg_exchange_begin_body(receiver.exchange, &head, -1, &body_events, receiver.exchange);
+        receiver.is_streaming = true;
+        break;
+    default:
+        break;
+    }
+}
+
 static const struct rg_route routes[] = {
+    {RG_METHODS_ALL, "/s", receive, NULL, RG_BODY_STREAMED},
     {RG_METHODS_ALL, "/t", take, NULL, 0},
     {RG_METHODS_ALL, "/l", answer_later, NULL, 10},
     {RG_METHODS_ALL, "*", echo, NULL, 1000},
@@ -228,6 +332,8 @@ static void happen(uint8_t what, uint8_t i, size_t amount)
     case 8:
         if (amount == 255)
             rg_http_server_drain(server);
+        else
+            act_on_received(amount);
         break;
     default:
         if (!fake.is_closed && fake.stream.wants_write)
@@ -302,7 +408,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *input, size_t n)
     for (size_t i = 0; i < MAX_TAKEN; i++)
         close_taken(i);
     turn();
-    rg_assert(fake.is_closed);
+    rg_assert(fake.is_closed && receiver.exchange == NULL);
     rg_assert(rg_http_server_connections(server) == 0 && reactor.wheel.pending == 0);
     rg_assert(reactor.late.next == &reactor.late);
     return 0;

@@ -870,7 +870,7 @@ static void a_client_that_leaves_takes_its_call_with_it(void **state)
         peer_close(&peer);
         service_expect_end(&reactor, &origin);
         assert_int_equal(writer.gone, 1 + has_head);
-        assert_null(upstreams->pools);
+        assert_null(upstreams->calls);
         peer_close(&origin);
         connect_peer(0);
     }

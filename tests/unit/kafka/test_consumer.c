@@ -628,6 +628,35 @@ __attribute__((no_sanitize("thread"))) static rd_kafka_t *client_of(const struct
     return m->consumer->rk;
 }
 
+static bool is_member(const struct member *m)
+{
+    char *id = rd_kafka_memberid(client_of(m));
+    bool is_set = id != NULL && id[0] != '\0';
+
+    free(id);
+    return is_set;
+}
+
+static void stop_between_joining_and_the_first_assignment_returns(void **state)
+{
+    enum {
+        SYNC_GROUP = 14
+    };
+    rd_kafka_resp_err_t errors[20];
+    struct member m;
+
+    (void)state;
+    for (size_t i = 0; i < RG_COUNT_OF(errors); i++)
+        errors[i] = RD_KAFKA_RESP_ERR_UNKNOWN;
+    rd_kafka_mock_push_request_errors_array(rg_embedded_kafka_cluster(kafka), SYNC_GROUP,
+                                            RG_COUNT_OF(errors), errors);
+    member_start(&m, receipts_new());
+    WAIT_FOR(&m, status_of(&m).is_connected && is_member(&m));
+    assert_false(status_of(&m).has_joined);
+    member_stop(&m);
+    receipts_free(m.receipts);
+}
+
 static void client_is_rebuilt_after_a_fatal_error(void **state)
 {
     struct member m;
@@ -848,6 +877,7 @@ static const struct CMUnitTest tests[] = {
     TEST(joins_when_a_broker_appears),
     TEST(lost_broker_is_noticed_and_stop_does_not_wait_for_it),
     TEST(stop_before_any_broker_answered_returns),
+    TEST(stop_between_joining_and_the_first_assignment_returns),
     TEST(client_is_rebuilt_after_a_fatal_error),
     TEST(missing_topic_does_not_stop_the_others),
     TEST(producer_delivers_and_answers_each_message_once),

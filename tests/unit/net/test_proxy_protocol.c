@@ -65,6 +65,8 @@ static void malformed_lines_are_refused(void **state)
     (void)state;
     expect_refused(RG_STR("GET / HTTP/1.1\r\n"));
     expect_refused(RG_STR("PROXY\r\n"));
+    expect_refused(RG_STR("PROXY TCP4\r\n"));
+    expect_refused(RG_STR("PROXY TCP4 192.0.2.7\r\n"));
     expect_refused(RG_STR("proxy TCP4 192.0.2.7 198.51.100.1 1 2\r\n"));
     expect_refused(RG_STR("PROXY  TCP4 192.0.2.7 198.51.100.1 1 2\r\n"));
     expect_refused(RG_STR("PROXY TCP5 192.0.2.7 198.51.100.1 1 2\r\n"));

@@ -235,6 +235,16 @@ static void metrics_tell_what_there_is(void **state)
     rg_buf_done(&out);
 }
 
+/* Without all that costs time. */
+static struct rg_api *inactive(const char *id)
+{
+    struct rg_api *api = rg_zalloc(sizeof(*api));
+
+    atomic_init(&api->refs, 1);
+    api->id = rg_strndup(id, strlen(id));
+    return api;
+}
+
 static void of_very_many_that_were_deleted_the_oldest_is_forgotten(void **state)
 {
     char id[32];
@@ -242,7 +252,7 @@ static void of_very_many_that_were_deleted_the_oldest_is_forgotten(void **state)
     (void)state;
     for (int i = 0; i <= RG_CATALOGUE_MAX_GRAVES; i++) {
         snprintf(id, sizeof(id), "x%d", i);
-        assert_int_equal(rg_catalogue_add(catalogue, made(id, ",\"active\":false")), 0);
+        assert_int_equal(rg_catalogue_add(catalogue, inactive(id)), 0);
     }
     assert_int_equal(add("x0"), 0);
     expect_number("x0", 0);
