@@ -6,7 +6,7 @@ import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import { api, assertEcho, safe, shop, testApis } from '../support/echo-backend.mjs';
 import { bearer, token } from '../support/jwt.mjs';
-import { exchange } from '../support/http.mjs';
+import { RawConnection, exchange } from '../support/http.mjs';
 import { freePorts } from '../support/ports.mjs';
 import { until } from '../support/wait.mjs';
 
@@ -50,8 +50,17 @@ describe('the access log', () => {
       trace_id: '0af7651916cd43dd8448eb211c80319c',
     });
     assert.doesNotMatch(gateway.run.output, /secret/);
-    assertEcho(await gateway.get('/items/6'));
-    assert.equal((await lineOf(gateway, '/items/6')).reused, true);
+  });
+
+  it('ACCESS_LOG: it tells whether a connection was there already', async (t) => {
+    const { gateway } = await testApis(t, both, { env: { ACCESS_LOG: 'json' } });
+    // Connections are kept by each reactor, so both have to come by the same one.
+    const connection = await RawConnection.open(gateway.port);
+    t.after(() => connection.close());
+    for (const [path, reused] of [['/items/1', false], ['/items/2', true]]) {
+      assertEcho(await connection.write(`GET ${path} HTTP/1.1\r\nHost: x\r\n\r\n`).response());
+      assert.equal((await lineOf(gateway, path)).reused, reused);
+    }
   });
 
   it('ACCESS_LOG: it tells the session, and of requests that are refused', async (t) => {
@@ -85,8 +94,8 @@ describe('the access log', () => {
     const { backend, gateway } = await testApis(t, both, { env: { ACCESS_LOG: 'text' } });
     assertEcho(await gateway.get('/items/5?a=b'));
     const [line] = await gateway.run.printed(/^.*\[info\] access .*$/m);
-    assert.match(line, /^\d{4}-\d\d-\d\dT[\d:.]+Z \[info\] access client=127\.0\.0\.1 method=GET path=\/items\/5 /);
-    for (const pair of ['version=HTTP/1.1', 'api=shop', 'endpoint=get', 'status=200', 'outcome=ok',
+    assert.match(line, /^\d{4}-\d\d-\d\dT[\d:.]+Z \[info\] access client=127\.0\.0\.1 method=GET /);
+    for (const pair of ['path=/items/5', 'version=HTTP/1.1', 'api=shop', 'endpoint=get', 'status=200', 'outcome=ok',
       'bytes_in=0', `upstream=127.0.0.1:${backend.port}`, 'tries=1']) {
       assert.ok(` ${line} `.includes(` ${pair} `), `${pair}: ${line}`);
     }

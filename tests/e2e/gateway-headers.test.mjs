@@ -308,7 +308,8 @@ describe('the PROXY protocol', () => {
   const LOCAL = Buffer.concat([V2_HEAD, Buffer.from([0x20, 0, 0, 0])]);
   const REQUEST = 'GET /items HTTP/1.1\r\nHost: x\r\n\r\n';
 
-  for (const [kind, over] of [['plain', (gateway) => gateway.port], ['TLS', (gateway) => gateway.httpsPort]]) {
+  for (const [kind, over] of [
+    ['plain', (gateway) => gateway.port], ['TLS', (gateway) => gateway.httpsPort]]) {
     describe(kind, () => {
       const suite = {};
       const ends = [];
