@@ -189,7 +189,13 @@ function message() {
  * What the gateway takes although nginx and HAProxy both refuse it: what it is, and why it may be.
  * Each names the bytes that it is about.
  */
-const ALONE = [];
+const ALONE = [
+  // nginx refuses the one and HAProxy the other, so that both of them together are refused by both.
+  // RFC 9112 3.2 has the empty Host, and the service gets another Host and a body with our framing.
+  { what: 'GET or DELETE in HTTP/1.0 with a length and an empty Host',
+    is: (bytes) => /(GET|DELETE) \S+ HTTP\/1\.0\r\n/.test(bytes) && /\nHost:[ \t]*\r\n/i.test(bytes)
+      && /\nContent-Length:/i.test(bytes) },
+];
 
 /** Where the gateway means to pass on something else than both others. */
 const OTHERWISE = [

@@ -235,7 +235,9 @@ describe('answers through the gateway, nginx and HAProxy', { skip: missingProxie
     const theirs = others.filter(({ kind }) => kind === 'passed');
     if (theirs.length === 0 && !ALONE.some(({ is }) => is(bytes))) alone.push(`${method} ${shown(bytes)}`);
     if (theirs.length < others.length) return ours;
-    for (const { status, body } of theirs) {
+    // One that has no own answer for the next request has got into disorder.
+    for (const { status, body, messages, error } of theirs) {
+      if (error || messages.length < 2 || valuesOf(messages[1].fields, 'x-number').length === 0) continue;
       assert.deepEqual([ours.status, ours.body], [status, body], `others pass on something else of ${shown(bytes)}`);
     }
     return ours;

@@ -119,8 +119,8 @@ export class Subject {
         await this.#settled(client);
       }
       const { text, hasEnded } = client;
-      const { requests, connections } = this.backend;
       await this.probe();
+      const { requests, connections } = this.backend;
       return { text, waited, hasEnded, requests: [...requests], connections: [...connections] };
     } finally {
       client.destroy();

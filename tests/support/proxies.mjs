@@ -118,11 +118,11 @@ export class OtherProxy {
   }
 
   async stop() {
-    this.#child.kill('SIGTERM');
+    // Neither has anything to bring to an end in good order.
+    this.#child.kill('SIGKILL');
     try {
       await within(this.#exited, `${this.kind} ends`);
     } finally {
-      this.#child.kill('SIGKILL');
       running.delete(this.#child);
       await rm(this.#directory, { recursive: true, force: true });
     }
