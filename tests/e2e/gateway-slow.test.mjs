@@ -137,7 +137,7 @@ describe('who does not read for too long', () => {
   const suite = suiteBulk({ HTTP_WRITE_TIMEOUT: String(TIMEOUT) }, { response_timeout_ms: TIMEOUT });
 
   for (const [version, Client] of VERSIONS) {
-    it(`configuration section 2.1: a client over ${version} that reads nothing is cut off`, async (t) => {
+    it(`hardening: a client over ${version} that reads nothing is cut off`, async (t) => {
       const { gateway, service } = suite;
       const client = suite.client(t, Client);
       const { gone, sent } = service;
@@ -151,7 +151,7 @@ describe('who does not read for too long', () => {
       await assert.rejects(within(readWhole(answer, N), 'the end of the answer', MS));
     });
 
-    it(`configuration section 2.1: a client over ${version} that reads slowly is not`, async (t) => {
+    it(`hardening: a client over ${version} that reads slowly is not`, async (t) => {
       const client = suite.client(t, Client);
       const answer = await client.ask('GET', `/down?n=${N}`).answer;
       const check = new Check();
