@@ -53,8 +53,11 @@ export class Http2Client {
     this.#session.setMaxListeners(0);
   }
 
-  ask(method, path, headers = {}) {
-    const request = this.#session.request({ ':method': method, ':path': path, ...headers });
+  /** trailers are sent behind the body. */
+  ask(method, path, headers = {}, trailers = undefined) {
+    const request = this.#session.request({ ':method': method, ':path': path, ...headers },
+      { waitForTrailers: trailers !== undefined });
+    request.on('wantTrailers', () => request.sendTrailers(trailers));
     const answer = new Promise((resolve, reject) => {
       request.on('error', reject);
       request.on('close', () => reject(new Error(`reset (${request.rstCode})`)));
