@@ -1,5 +1,6 @@
 // Bodies of any size, made and checked without keeping them, and a service for them.
 import { randomBytes } from 'node:crypto';
+import { createWriteStream } from 'node:fs';
 import http from 'node:http';
 import { deferred } from './wait.mjs';
 
@@ -73,8 +74,8 @@ export async function pour(stream, n, told = () => {}) {
 
 /**
  * A service that checks what it gets at POST /up, which it answers with { bytes, sound, other,
- * framing, trailers }, and gives ?n= bytes at GET /down, with &chunked without saying so. The fields
- * x-before and x-end of a request are those of Check.
+ * framing, trailers, headers }, and gives ?n= bytes at GET /down, with &chunked without saying so. The
+ * fields x-before and x-end of a request are those of Check. others: { path: (req, res) => … }.
  */
 export class BulkService {
   received = 0;                   // bytes of bodies that were read
@@ -84,7 +85,12 @@ export class BulkService {
   finished = 0;
   isHeld = false;                 // reads no body
   #held = [];
+  #others;
   #server;
+
+  constructor(others = {}) {
+    this.#others = others;
+  }
 
   async listen() {
     this.#server = http.createServer((req, res) => {
@@ -92,7 +98,9 @@ export class BulkService {
       req.on('error', () => {});
       res.on('error', () => {});
       res.on('close', () => { this[res.writableFinished ? 'finished' : 'gone']++; });
-      if (req.method === 'GET') this.#give(req, res).catch(() => {});
+      const other = this.#others[req.url];
+      if (other) other(req, res);
+      else if (req.method === 'GET') this.#give(req, res).catch(() => {});
       else if (this.isHeld) this.#held.push(() => this.#take(req, res));
       else this.#take(req, res);
     });
@@ -116,7 +124,7 @@ export class BulkService {
       check.take(chunk);
     });
     req.on('end', () => res.end(JSON.stringify({
-      ...check, trailers: req.trailers, type: req.headers['content-type'],
+      ...check, trailers: req.trailers, headers: req.headers,
       framing: req.headers['content-length'] ?? req.headers['transfer-encoding'] })));
   }
 
@@ -135,12 +143,21 @@ export class BulkService {
   }
 }
 
-/** The definition that leads to it. */
+/** Writes a file with the first n bytes of the body. */
+export async function writeBody(path, n) {
+  const file = createWriteStream(path);
+  await pour(file, n);
+  await new Promise((resolve, reject) => { file.on('error', reject).end(resolve); });
+}
+
+/** The definition that leads to it; what is other is below /other. */
 export const bulkApi = (port, proxy = {}) => ({
   id: 'bulk', name: 'bulk',
   version_data: { default: { endpoints: [
     { id: 'up', method: 'POST', path_regex: '/up' },
     { id: 'down', method: 'GET', path_regex: '/down' },
+    { id: 'get', method: 'GET', path_regex: '/other/.*' },
+    { id: 'post', method: 'POST', path_regex: '/other/.*' },
   ] } },
   proxy: { target_url: '127.0.0.1', port, ...proxy },
 });

@@ -44,6 +44,19 @@ export async function until(ask, what, ms = DEFAULT_MS) {
   }
 }
 
+/** What ask tells, a number that grows, once it stands still: half a second without a change. */
+export async function standstill(ask, what, ms = 15000) {
+  let last;
+  let equal = 0;
+  await until(async () => {
+    const now = await ask();
+    equal = now === last ? equal + 1 : 0;
+    last = now;
+    return equal >= 20;
+  }, `${what} stands still`, ms);
+  return last;
+}
+
 /** What arrives one by one and is taken in that order. */
 export class Inbox {
   #waiting = [];
