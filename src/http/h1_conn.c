@@ -34,6 +34,8 @@
 #define LINGER_MAX_BYTES (16 << 20)
 /* An answer in pieces: no more is asked for once so much is kept, until so little is left. */
 #define ENOUGH_KEPT      ((size_t)256 * 1024)
+/* What most heads have room in. */
+#define USUAL_HEAD       512
 #define LITTLE_KEPT      ((size_t)64 * 1024)
 
 static void process(struct rg_h1_conn *c, char *p, size_t n);
@@ -709,6 +711,7 @@ static void begin_pieces(struct rg_exchange *exchange, const struct rg_response 
     c->is_chunked = is_open_ended && c->minor == 1;
     c->is_to_close = is_open_ended && c->minor == 0;
     c->wants_close |= !c->keep_alive || server->is_draining || c->is_to_close;
+    rg_buf_reserve(&c->out, USUAL_HEAD);
     rg_response_encode_h1_pieces(head, length, c->is_chunked, c->minor, !c->wants_close,
                                  rg_reactor_http_date(server->reactor), &c->out);
     /* It leaves together with the first piece, which is usually there already. */

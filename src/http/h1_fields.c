@@ -103,27 +103,41 @@ const char *rg_h1_check_coding(const struct rg_h1_framing_fields *framing, unsig
     return *ret_unknown ? "the coding is not chunked" : "Transfer-Encoding is malformed";
 }
 
-static void blank_controls(char *p, size_t n)
+/* Whether one of these eight bytes is below 16, as CR, LF and NUL are. */
+static bool has_low_byte(uint64_t bytes)
 {
-    for (size_t i = 0; i < n; i++) {
-        if (p[i] == '\r' || p[i] == '\n' || p[i] == '\0')
-            p[i] = ' ';
-    }
+    const uint64_t high_bits = UINT64_C(0x8080808080808080);
+
+    return ((bytes - UINT64_C(0x1010101010101010)) & ~bytes & high_bits) != 0;
+}
+
+static char blank_control(char c)
+{
+    return c == '\r' || c == '\n' || c == '\0' ? ' ' : c;
 }
 
 void rg_h1_add_field(struct rg_buf *out, struct rg_str name, struct rg_str value)
 {
-    rg_buf_add_str(out, name);
-    rg_buf_add(out, ": ", 2);
-    char *to = rg_buf_reserve(out, value.n + 2);
-    if (value.n > 0) {
-        memcpy(to, value.p, value.n);
-        if (memchr(to, '\r', value.n) != NULL || memchr(to, '\n', value.n) != NULL ||
-            memchr(to, '\0', value.n) != NULL)
-            blank_controls(to, value.n);
+    char *to = rg_buf_reserve(out, name.n + value.n + 4);
+    size_t i = 0;
+
+    if (name.n > 0)
+        memcpy(to, name.p, name.n);
+    to += name.n;
+    *to++ = ':';
+    *to++ = ' ';
+    for (; i + 8 <= value.n; i += 8) {
+        uint64_t bytes;
+        memcpy(&bytes, value.p + i, 8);
+        if (has_low_byte(bytes))
+            break;
+        memcpy(to + i, &bytes, 8);
     }
-    memcpy(to + value.n, "\r\n", 2);
-    out->n += value.n + 2;
+    for (; i < value.n; i++)
+        to[i] = blank_control(value.p[i]);
+    to[value.n] = '\r';
+    to[value.n + 1] = '\n';
+    out->n += name.n + value.n + 4;
 }
 
 void rg_h1_add_length(struct rg_buf *out, uint64_t length)
