@@ -89,6 +89,13 @@ static bool is_dropped(const struct rg_upstream_call *call)
     return call->is_cut || (conn != NULL && (conn->is_mute || conn->state == RG_UPSTREAM_COMPLETE));
 }
 
+/* What is left of it must not be sent a second time: that would be another request. */
+static void note_dropped(struct rg_upstream_call *call)
+{
+    call->has_dropped = true;
+    call->is_whole = false;
+}
+
 /* Whether the piece is copied, to be sent soon or again. */
 static bool is_kept(const struct rg_upstream_call *call, const struct framed *piece)
 {
@@ -133,7 +140,7 @@ bool rg_upstream_write(struct rg_upstream_call *call, struct rg_str piece)
         call->body_left -= (int64_t)piece.n;
     }
     if (is_dropped(call)) {
-        call->has_dropped = true;
+        note_dropped(call);
         return true;
     }
     if (piece.n > 0) {
@@ -159,7 +166,8 @@ void rg_upstream_finish(struct rg_upstream_call *call, const struct rg_http_fiel
     }
     call->is_finished = true;
     if (is_dropped(call)) {
-        call->has_dropped |= call->body_left < 0;
+        if (call->body_left < 0)
+            note_dropped(call);
         return;
     }
     if (call->body_left < 0)

@@ -186,7 +186,8 @@ size_t rg_upstream_conn_send(struct rg_upstream_conn *conn, const struct iovec *
 
 /*
  * On a kept connection, in the turn in which its call began: the loop has known of it longer than
- * of the request, so it is no answer to that. (The others have looked: rg_upstream_pool_take().)
+ * of the request, so it is no answer to that. (The others have looked: may_carry() in
+ * upstream_pool.c.)
  */
 static bool is_unasked(const struct rg_upstream_conn *conn)
 {

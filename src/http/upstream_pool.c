@@ -173,6 +173,17 @@ static struct rg_upstream_conn *take_any(struct rg_upstream_pool *pool,
     return conn;
 }
 
+/* What is kept at addresses that are left out is no use to anybody, and takes the room. */
+static void make_room(struct rg_upstream_pool *pool)
+{
+    for (size_t i = 0; i < pool->addresses_n; i++) {
+        if (pool->addresses[i]->idle != NULL) {
+            rg_upstream_conn_close(pool->addresses[i]->idle);
+            return;
+        }
+    }
+}
+
 static void give(struct rg_upstream_call *call, struct rg_upstream_conn *conn)
 {
     call->timing.connected_ns = call->timing.queued_ns;
@@ -195,6 +206,8 @@ bool rg_upstream_pool_assign(struct rg_upstream_pool *pool, struct rg_upstream_c
     struct rg_upstream_conn *conn = call->was_retried ? NULL : take_idle(address, call);
     if (conn == NULL && !has_room(pool))
         conn = take_any(pool, call);
+    if (conn == NULL && !has_room(pool))
+        make_room(pool);
     if (conn == NULL && !has_room(pool))
         return false;
     if (call->timing.queued_ns == 0)

@@ -1,8 +1,6 @@
 /*
- * socket_priv.h - the socket under a stream, for what builds on it (tls.c), and addresses.
-
- * socket_priv.h - the socket under a stream, for what builds on it (tls_stream.c), and how the
- * reactor tells of it (sockets.c).
+ * socket_priv.h - the socket under a stream, for what builds on it (tls_stream.c,
+ * tls_client_stream.c), how the reactor tells of it (sockets.c), and addresses.
  *
  * A socket is registered once, with everything, to be told of changes only (EPOLLET): what is ready
  * is kept here until a call finds out that it is not any more, and asking for readiness costs no

@@ -41,10 +41,12 @@ static struct tls_stream *of_stream(struct rg_stream *stream)
 
 /* ---- readiness ---- */
 
-/* Whether the owner's next read brings something without the socket. */
-static bool is_more_there(const struct tls_stream *t)
+/* What the owner's next call has to tell, or brings, without the socket. */
+static unsigned due(const struct tls_stream *t)
 {
-    return t->has_more || t->has_ended || t->error != 0;
+    if (t->error != 0)
+        return RG_READY_READ | RG_READY_WRITE;
+    return t->has_more || t->has_ended ? RG_READY_READ : 0;
 }
 
 static void watch(struct tls_stream *t)
@@ -59,8 +61,9 @@ static void watch(struct tls_stream *t)
         interest |= stream->wants_write || t->awaits_writable ? RG_READY_WRITE : 0;
     }
     rg_socket_watch(&t->socket, interest);
-    if (is_more_there(t) && (stream->wants_read || stream->wants_write))
-        rg_socket_nudge(&t->socket, RG_READY_READ | RG_READY_WRITE);
+    /* Nothing else: who waits to write while it does not read would be told for ever. */
+    if ((due(t) & interest) != 0)
+        rg_socket_nudge(&t->socket, due(t));
 }
 
 /* ---- failures ---- */

@@ -557,6 +557,22 @@ static void at_the_limit_a_connection_to_another_address_will_do(void **state)
     assert_true(service_is_alone(&reactor, &others[0]));
 }
 
+static void what_is_kept_where_nobody_is_sent_makes_room(void **state)
+{
+    const unsigned ports[] = {service.port, others[0].port};
+    struct rg_why why = {0};
+
+    (void)state;
+    make_service(ports, 2, 1);
+    ask_it(&told, "GET");
+    peer = service_accept(&reactor, &service);
+    say(OK);
+    expect_ok(&told);
+    rg_upstream_address_refused(address_at(service.port), &why);
+    ask_it(&told, "GET");
+    serve_at(&others[0], &told);
+}
+
 static void all_failures_are_counted_by_kind(void **state)
 {
     (void)state;
@@ -600,6 +616,7 @@ int main(void)
         TEST(whoever_waits_too_long_fails),
         TEST(whoever_waits_may_leave),
         TEST(at_the_limit_a_connection_to_another_address_will_do),
+        TEST(what_is_kept_where_nobody_is_sent_makes_room),
         TEST(all_failures_are_counted_by_kind),
     };
 

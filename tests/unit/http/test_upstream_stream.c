@@ -361,6 +361,41 @@ static void nor_is_one_of_a_method_that_is_not_idempotent(void **state)
     assert_true(service_is_alone(&reactor, &service));
 }
 
+/* Streams on a kept connection that the service has cut off, which is not read before all is
+ * written.
+ */
+static void lose_what_is_written(const char *method, const char *first, const char *rest)
+{
+    keep_one();
+    rg_socket_set_abort(peer.fd);
+    stream_to(&second, method, -1);
+    write_text(&second, first);
+    rg_upstream_pause(second.call);
+    peer_close(&peer);
+    WAIT_FOR(&reactor, second.call->conn->is_mute);
+    if (rest != NULL)
+        write_text(&second, rest);
+    finish(&second);
+    rg_upstream_resume(second.call);
+}
+
+static void nor_is_one_of_which_something_was_dropped(void **state)
+{
+    static const char *const rests[] = {"rest", NULL};
+    static const char *const methods[] = {"PUT", "POST"};
+
+    (void)state;
+    for (size_t i = 0; i < RG_COUNT_OF(rests); i++) {
+        for (size_t k = 0; k < RG_COUNT_OF(methods); k++) {
+            lose_what_is_written(methods[k], "first", rests[i]);
+            expect_failure(&second, RG_UPSTREAM_BROKEN);
+            assert_true(service_is_alone(&reactor, &service));
+            forget(&told);
+            forget(&second);
+        }
+    }
+}
+
 static void nothing_is_sent_again_where_that_is_not_allowed(void **state)
 {
     struct rg_upstream_service_settings of_service = {
@@ -619,6 +654,7 @@ int main(void)
         TEST(a_short_body_is_sent_again),
         TEST(a_body_that_is_not_kept_any_more_is_not),
         TEST(nor_is_one_of_a_method_that_is_not_idempotent),
+        TEST(nor_is_one_of_which_something_was_dropped),
         TEST(nothing_is_sent_again_where_that_is_not_allowed),
         TEST(what_came_before_the_request_in_its_turn_is_no_answer),
         TEST(equal_services_share_connections_and_others_do_not),

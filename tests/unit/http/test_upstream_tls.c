@@ -1,6 +1,7 @@
 /*
  * Services behind TLS, which OpenSSL's server plays in the thread of the test.
  */
+#include <netinet/tcp.h>
 #include <openssl/ssl.h>
 #include <openssl/x509v3.h>
 
@@ -586,6 +587,43 @@ static void a_long_body_goes_out_whole_while_the_service_reads_slowly(void **sta
     rg_free(body);
 }
 
+/* Both wait for the other to read. */
+static void a_pause_while_the_service_does_not_read_costs_nothing(void **state)
+{
+    static char bytes[65536];
+    int small = 8192, cork = 1;
+    size_t turns = 0;
+
+    (void)state;
+    trust("ca.pem", NULL, false);
+    go_to("a.test");
+    serve_with("good", 0);
+    setsockopt(service.fd, SOL_SOCKET, SO_RCVBUF, &small, sizeof(small));
+    ask_it(&told, -1);
+    struct secured s = accept_secured();
+    WAIT_FOR(&reactor, secured_has(&s, "\r\n\r\n"));
+    while (!told.call->conn->is_blocked) {
+        rg_upstream_write(told.call, rg_str_n(bytes, sizeof(bytes)));
+        peer_turn(&reactor);
+    }
+    told.pauses = AT_BODY;
+    /* The goodbye comes in the packet of the answer. */
+    setsockopt(s.fd, IPPROTO_TCP, TCP_CORK, &cork, sizeof(cork));
+    SSL_write(s.ssl, "HTTP/1.1 200 OK\r\ncontent-length: 9\r\n\r\nsome", 42);
+    SSL_shutdown(s.ssl);
+    cork = 0;
+    setsockopt(s.fd, IPPROTO_TCP, TCP_CORK, &cork, sizeof(cork));
+    WAIT_FOR(&reactor, told.pieces > 0);
+    assert_true(told.call->is_paused && told.call->conn->is_blocked);
+    for (int i = 0; i < 20; i++) {
+        peer_turn(&reactor);
+        turns += reactor.sockets.ready_n;
+    }
+    assert_int_equal(turns, 0);
+    rg_upstream_cancel(told.call);
+    secured_close(&s);
+}
+
 #undef TEST
 #define TEST(fn) cmocka_unit_test_setup_teardown(fn, setup, teardown_tls)
 
@@ -607,6 +645,7 @@ int main(void)
         TEST(a_goodbye_alone_is_an_end),
         TEST(a_long_answer_comes_whole_with_pauses),
         TEST(a_long_body_goes_out_whole_while_the_service_reads_slowly),
+        TEST(a_pause_while_the_service_does_not_read_costs_nothing),
     };
 
     stage_begin();
