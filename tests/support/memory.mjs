@@ -13,8 +13,8 @@ export const resident = (gateway) => status(gateway, 'VmRSS');
 
 /**
  * Runs fn, during which the gateway must never have more than this many bytes more than before.
- * Allocators of sanitizers keep what is freed: their quarantine (ASAN_OPTIONS=quarantine_size_mb=…)
- * is for whoever uses them.
+ * With the address sanitizer that is true where it does not keep what is freed:
+ * ASAN_OPTIONS=quarantine_size_mb=0:thread_local_quarantine_size_kb=0.
  */
 export async function withinMemory(gateway, bytes, fn) {
   await writeFile(`/proc/${gateway.run.pid}/clear_refs`, '5'); // the highest so far is forgotten
