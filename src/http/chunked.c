@@ -88,11 +88,17 @@ static int next_in_extension(struct rg_chunked *c, char byte)
     return c->state != EXT_QUOTED_END && is(byte, TOKEN) ? c->state : MALFORMED;
 }
 
+/* The empty line, which is all that nearly all bodies have there. */
+static bool is_in_last_line(const struct rg_chunked *c, char byte)
+{
+    return c->state == LAST_LF || (c->state == TRAILER_START && byte == '\r');
+}
+
 static int next_in_trailer(struct rg_chunked *c, char byte)
 {
     if (++c->trailer_n > RG_MAX_TRAILER_BYTES)
         return MALFORMED;
-    if (c->trailers != NULL)
+    if (c->trailers != NULL && !is_in_last_line(c, byte))
         rg_buf_add_char(c->trailers, byte);
     switch (c->state) {
     case TRAILER_START:

@@ -14,7 +14,8 @@
  * must be well-formed, are limited to 8 KiB and dropped, unless somebody wants to have them.
  */
 struct rg_chunked {
-    struct rg_buf *trailers; /* borrowed; the section's bytes are appended (trailers.h); or NULL */
+    /* Borrowed: the field lines are appended, without the empty one (trailers.h); or NULL. */
+    struct rg_buf *trailers;
     int state;
     uint64_t left; /* of the current chunk */
     unsigned digits;

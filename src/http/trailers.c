@@ -103,20 +103,3 @@ void rg_trailers_add(struct rg_buf *section, const struct rg_http_field *fields,
         added++;
     }
 }
-
-long rg_trailers_take(struct rg_trailers *trailers, struct rg_chunked *c, const char *p, size_t n,
-                      struct rg_str *ret_data, bool *ret_done, struct rg_why *why)
-{
-    unsigned before = c->trailer_n;
-    long used = rg_chunked_take(c, p, n, ret_data, ret_done, why);
-
-    if (used <= 0)
-        return used;
-    /* Nothing follows trailers, so they are the last that was taken. */
-    size_t run = c->trailer_n - before;
-    const char *from = p + used - run;
-    /* The empty line alone is what nearly all bodies have. */
-    if (run > 0 && (before > 0 ? trailers->text.n > 0 : *from != '\r'))
-        rg_buf_add(&trailers->text, from, run);
-    return used;
-}

@@ -11,7 +11,6 @@
 
 #include "base/buf.h"
 #include "base/err.h"
-#include "http/chunked.h"
 #include "http/request.h"
 
 #define RG_MAX_TRAILERS      32
@@ -36,16 +35,3 @@ long rg_trailers_read(struct rg_str section, struct rg_http_field fields[RG_MAX_
  * Left out is what could not be read again: values with control bytes, and what is too much.
  */
 void rg_trailers_add(struct rg_buf *section, const struct rg_http_field *fields, size_t n);
-
-/* What a decoder of chunks takes of them, collected beside it. Zero-initialised; ended with
- * rg_buf_done(&text). */
-struct rg_trailers {
-    struct rg_buf text; /* the section; without memory where there is none */
-};
-
-/*
- * rg_chunked_take(), and what it takes of the trailers is added. Who collects uses it for all of a
- * body.
- */
-long rg_trailers_take(struct rg_trailers *trailers, struct rg_chunked *c, const char *p, size_t n,
-                      struct rg_str *ret_data, bool *ret_done, struct rg_why *why);

@@ -43,7 +43,7 @@ static void tell_head(struct rg_upstream_conn *conn, const struct rg_h1_response
 
     conn->body = response->body;
     conn->left = response->body == RG_H1_BODY_LENGTH ? (uint64_t)response->length : 0;
-    conn->chunked = (struct rg_chunked){0};
+    conn->chunked = (struct rg_chunked){.trailers = &conn->trailers};
     conn->keep_alive = response->keep_alive;
     conn->state = response->body == RG_H1_BODY_NONE ? RG_UPSTREAM_COMPLETE : RG_UPSTREAM_BODY;
     if (conn->state == RG_UPSTREAM_BODY)
@@ -151,8 +151,7 @@ static int take_chunks(struct rg_upstream_conn *conn, struct rg_str *rest, struc
 
     while (rest->n > 0 && !is_done) {
         struct rg_str run;
-        long used = rg_trailers_take(&conn->trailers, &conn->chunked, rest->p, rest->n, &run,
-                                     &is_done, why);
+        long used = rg_chunked_take(&conn->chunked, rest->p, rest->n, &run, &is_done, why);
         if (used < 0)
             return RG_ESYNTAX;
         memmove(to, run.p, run.n);
@@ -205,10 +204,10 @@ static bool may_keep(const struct rg_upstream_conn *conn)
 static void complete(struct rg_upstream_conn *conn, bool has_more)
 {
     struct rg_upstream_call *call = conn->call;
-    struct rg_trailers trailers = conn->trailers;
+    struct rg_buf trailers = conn->trailers;
     struct rg_http_field fields[RG_MAX_TRAILERS];
     struct rg_why why = {0};
-    long fields_n = rg_trailers_read(rg_buf_str(&trailers.text), fields, &why);
+    long fields_n = rg_trailers_read(rg_buf_str(&trailers), fields, &why);
 
     if (fields_n < 0) {
         malformed(conn, &why);
@@ -216,13 +215,13 @@ static void complete(struct rg_upstream_conn *conn, bool has_more)
     }
     bool is_kept = may_keep(conn) && !has_more;
     /* The callee's for the call: the connection may carry the next one in it. */
-    conn->trailers = (struct rg_trailers){0};
+    conn->trailers = (struct rg_buf){0};
     conn->call = NULL;
     call->conn = NULL;
     if (!is_kept || !rg_upstream_pool_keep(conn))
         rg_upstream_conn_close(conn);
     rg_upstream_call_end(call, fields, (size_t)fields_n);
-    rg_buf_done(&trailers.text);
+    rg_buf_done(&trailers);
 }
 
 static bool step(struct rg_upstream_conn *conn, struct rg_str *rest)

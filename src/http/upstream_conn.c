@@ -21,7 +21,7 @@ void rg_upstream_conn_free(struct rg_upstream_conn *conn)
     struct rg_upstream_pool *pool = conn->pool;
 
     rg_buf_done(&conn->in);
-    rg_buf_done(&conn->trailers.text);
+    rg_buf_done(&conn->trailers);
     rg_count(pool->upstreams->counters, RG_UPSTREAM_ROW_OPEN, -1);
     pool->open--;
     rg_upstream_pool_serve_late(pool);

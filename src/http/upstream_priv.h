@@ -209,8 +209,8 @@ struct rg_upstream_conn {
     enum rg_h1_body body;
     uint64_t left; /* of a body with a length */
     struct rg_chunked chunked;
-    struct rg_trailers trailers;
-    bool keep_alive; /* what the service says */
+    struct rg_buf trailers; /* of a chunked body, as a section (trailers.h) */
+    bool keep_alive;        /* what the service says */
 };
 
 /* ---- upstream.c ---- */
