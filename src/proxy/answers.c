@@ -396,6 +396,9 @@ static const struct rg_str ours[] = {
     {"proxy-authorization", 19},
     {"content-length", 14},
     {"date", 4},
+    {"x-request-id", 12},
+    {"traceparent", 11},
+    {"tracestate", 10},
 };
 
 /* What a caller of /v3/responses may say of the answer; its other fields are about itself. */
@@ -449,7 +452,9 @@ static bool is_field(const struct rg_http_field *field)
 
 static bool may_pass(const struct rg_http_field *field, bool is_kafka)
 {
+    /* Of what the gateway says of its own a browser takes no two. */
     if (is_among(field->name, ours, RG_COUNT_OF(ours)) ||
+        rg_str_starts_with_nocase(field->name, RG_STR("access-control-allow-")) ||
         rg_str_starts_with_nocase(field->name, RG_STR("rig-")) || !is_field(field))
         return false;
     return is_kafka || is_custom(field->name) ||

@@ -82,8 +82,9 @@ int rg_answers_check(const struct rg_answers *answers, struct rg_str id);
 /*
  * What of an answer's fields may go to the client (11.8): writes those that may to ret, which has
  * room for n, and returns how many. is_kafka: all but those of framing and connection, host, date
- * and rig-*; else those of the list. What could not be a field of HTTP at all (RFC 9110 5.5) never
- * may.
+ * and rig-*, and of what the gateway says itself (access-control-allow-*, x-request-id, the trace,
+ * which many producers write to records); else those of the list. What could not be a field of HTTP
+ * at all (RFC 9110 5.5) never may.
  */
 size_t rg_answer_fields(const struct rg_http_field *fields, size_t n, bool is_kafka,
                         struct rg_http_field *ret);

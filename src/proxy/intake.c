@@ -6,6 +6,7 @@
  *   passed on: to the call, which says when it takes no more
  */
 #include "base/alloc.h"
+#include "http/trailers.h"
 #include "proxy/passage_priv.h"
 
 uint64_t rg_intake_limit(const struct rg_passage *passage)
@@ -40,6 +41,15 @@ static void on_piece(void *arg, struct rg_str piece)
     }
 }
 
+static void finish(struct rg_passage *passage, const struct rg_http_field *trailers, size_t n)
+{
+    struct rg_http_field kept[RG_MAX_TRAILERS];
+
+    rg_assert(n <= RG_COUNT_OF(kept));
+    n = rg_outgoing_trailers(passage->s.endpoint, trailers, n, kept);
+    rg_upstream_finish(passage->s.call, kept, n);
+}
+
 static void on_end(void *arg, const struct rg_http_field *trailers, size_t trailers_n)
 {
     struct rg_passage *passage = arg;
@@ -48,7 +58,7 @@ static void on_end(void *arg, const struct rg_http_field *trailers, size_t trail
         passage->s.is_complete = true;
         gathered(passage);
     } else if (passage->s.call != NULL) {
-        rg_upstream_finish(passage->s.call, trailers, trailers_n);
+        finish(passage, trailers, trailers_n);
     }
 }
 

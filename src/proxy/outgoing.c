@@ -317,22 +317,24 @@ static void settle(struct writer *w)
 
 /* ---- the client's ---- */
 
-static bool is_added(const struct writer *w, struct rg_str name)
+static bool is_among(const struct rg_api_field *fields, size_t n, struct rg_str name)
 {
-    for (size_t i = 0; w->endpoint->adds_headers && i < w->api->add_headers_n; i++) {
-        if (is_same_name(name, w->api->add_headers[i].name))
+    for (size_t i = 0; i < n; i++) {
+        if (is_same_name(name, fields[i].name))
             return true;
     }
     return false;
 }
 
-static bool is_of_claim(const struct writer *w, struct rg_str name)
+static bool is_added(const struct rg_endpoint *endpoint, struct rg_str name)
 {
-    for (size_t i = 0; i < w->api->claim_headers_n; i++) {
-        if (is_same_name(name, w->api->claim_headers[i].name))
-            return true;
-    }
-    return false;
+    return endpoint->adds_headers &&
+           is_among(endpoint->api->add_headers, endpoint->api->add_headers_n, name);
+}
+
+static bool is_of_claim(const struct rg_endpoint *endpoint, struct rg_str name)
+{
+    return is_among(endpoint->api->claim_headers, endpoint->api->claim_headers_n, name);
 }
 
 static bool is_ours(const struct writer *w, enum kind kind)
@@ -385,8 +387,8 @@ static void add_clients(struct writer *w)
 {
     for (size_t i = 0; i < w->req->fields_n; i++) {
         const struct rg_http_field *field = &w->req->fields[i];
-        if (is_ours(w, (enum kind)w->kinds[i]) || is_of_claim(w, field->name) ||
-            is_added(w, field->name))
+        if (is_ours(w, (enum kind)w->kinds[i]) || is_of_claim(w->endpoint, field->name) ||
+            is_added(w->endpoint, field->name))
             continue;
         if (w->kinds[i] != COOKIE || !join_cookies(w, i))
             add(w, field->name, field->value);
@@ -454,8 +456,8 @@ static void add_claims(struct writer *w)
         const struct rg_api_field *field = &w->api->claim_headers[i];
         struct rg_str name = rg_str_c(field->name);
         struct rg_json value = rg_json_at(root, rg_str_c(field->value));
-        if (value.kind <= RG_JSON_NULL || is_added(w, name) || is_ours(w, kind_of(name)) ||
-            !has_room(w))
+        if (value.kind <= RG_JSON_NULL || is_added(w->endpoint, name) ||
+            is_ours(w, kind_of(name)) || !has_room(w))
             continue;
         if (value.kind == RG_JSON_STRING)
             add_text_claim(w, name, value);
@@ -755,6 +757,20 @@ size_t rg_outgoing_fields(const struct rg_outgoing_settings *settings,
     add_ours(&w);
     settle(&w);
     return w.n;
+}
+
+size_t rg_outgoing_trailers(const struct rg_endpoint *endpoint,
+                            const struct rg_http_field *trailers, size_t n,
+                            struct rg_http_field *ret)
+{
+    size_t kept = 0;
+
+    for (size_t i = 0; i < n; i++) {
+        struct rg_str name = trailers[i].name;
+        if (kind_of(name) == ANY && !is_of_claim(endpoint, name) && !is_added(endpoint, name))
+            ret[kept++] = trailers[i];
+    }
+    return kept;
 }
 
 struct rg_str rg_outgoing_via_answer(const struct rg_outgoing_settings *settings,

@@ -72,6 +72,16 @@ size_t rg_outgoing_fields(const struct rg_outgoing_settings *settings,
                           const struct rg_outgoing_client *client, bool keeps_upgrade,
                           struct rg_buf *scratch, struct rg_http_field ret[RG_OUTGOING_MAX]);
 
+/*
+ * What of the fields behind a client's body goes on: writes them to ret, which has room for n, and
+ * returns how many. A service may take them for fields of the head, so that none passes that we
+ * would write, or keep, there: those of claims and added ones, and whatever says where a request
+ * comes from.
+ */
+size_t rg_outgoing_trailers(const struct rg_endpoint *endpoint,
+                            const struct rg_http_field *trailers, size_t n,
+                            struct rg_http_field *ret);
+
 #define RG_OUTGOING_VIA_SIZE 128
 
 /* The value of Via for an answer to the client, or n == 0 where none is written. In out. */

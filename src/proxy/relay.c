@@ -307,7 +307,7 @@ static bool wants_upgrade(struct rg_passage *passage)
         return false;
     if (req->protocol.p != NULL)
         return true;
-    if (req->is_h2 || req->minor == 0 || req->body_length != 0 || protocol.n == 0 ||
+    if (req->is_h2 || req->minor == 0 || protocol.n == 0 ||
         protocol.n >= sizeof(passage->protocol) ||
         !rg_request_has_token(req, RG_STR("connection"), RG_STR("upgrade")))
         return false;
@@ -441,6 +441,11 @@ static void send_with_id(struct rg_passage *passage, struct rg_str target)
 void rg_relay_begin(struct rg_passage *passage, struct rg_str target)
 {
     passage->s.is_upgrade = wants_upgrade(passage);
+    /* Where the body ends and the other protocol begins, two may see differently. */
+    if (passage->s.is_upgrade && passage->s.req->body_length != 0) {
+        rg_passage_refuse(passage, RG_REFUSAL_BAD_REQUEST, "an upgrade must have no body");
+        return;
+    }
     if (is_lost_connect(passage)) {
         rg_passage_refuse(passage, RG_REFUSAL_NO_TUNNEL, NULL);
         return;

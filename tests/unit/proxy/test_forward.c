@@ -385,6 +385,20 @@ static void a_definition_that_is_deleted_ends_no_request(void **state)
     expect_answer("{\"message\":\"Not Found\"}");
 }
 
+static void an_upgrade_with_a_body_is_400(void **state)
+{
+    static const char *const bodies[] = {"content-length: 1\r\n\r\nx",
+                                         "transfer-encoding: chunked\r\n\r\n0\r\n\r\n"};
+
+    (void)state;
+    for (size_t i = 0; i < RG_COUNT_OF(bodies); i++) {
+        ask("GET /socket HTTP/1.1\r\n" HOST "connection: upgrade\r\nupgrade: x\r\n");
+        ask(bodies[i]);
+        expect_refusal("HTTP/1.1 400 ", "Bad request: an upgrade must have no body.");
+        stage_again();
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -418,6 +432,7 @@ int main(void)
         TEST(without_a_token_scripts_may_read_that_it_is_401),
         TEST(with_a_token_it_goes_on_and_so_does_the_token),
         TEST(a_body_may_come_with_any_method),
+        TEST(an_upgrade_with_a_body_is_400),
         TEST(forms_are_not_looked_at),
         TEST(an_endpoint_of_events_answers_preflights),
         TEST(what_is_not_built_in_is_502),

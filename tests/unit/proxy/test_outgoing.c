@@ -445,6 +445,31 @@ static void claims_are_fields_that_nobody_can_bring_along(void **state)
     expect(lines, "host: 127.0.0.1:9100\nx-b: 1\n");
 }
 
+/* Behind the body nobody can bring along either what cannot be brought along in front of it. */
+static void trailers_name_nothing_that_is_ours(void **state)
+{
+    static struct rg_api_field claims[] = {{(char *)"x-user", (char *)"/sub"}};
+    static struct rg_api_field added[] = {{(char *)"x-tenant", (char *)"blue"}};
+    static const struct rg_http_field trailers[] = {
+        {RG_STR("X-User"), RG_STR("eve")},         {RG_STR("x_user"), RG_STR("eve")},
+        {RG_STR("x-tenant"), RG_STR("red")},       {RG_STR("x_forwarded_for"), RG_STR("::1")},
+        {RG_STR("traceparent"), RG_STR(PARENT)},   {RG_STR("x-request-id"), RG_STR("1")},
+        {RG_STR("x-checksum"), RG_STR("0badf00d")}};
+    struct rg_http_field kept[RG_COUNT_OF(trailers)];
+
+    (void)state;
+    t.api.claim_headers = claims;
+    t.api.claim_headers_n = 1;
+    t.api.add_headers = added;
+    t.api.add_headers_n = 1;
+    t.endpoint.adds_headers = true;
+    assert_int_equal(rg_outgoing_trailers(&t.endpoint, trailers, RG_COUNT_OF(trailers), kept), 1);
+    assert_true(rg_str_eq(kept[0].name, RG_STR("x-checksum")));
+    t.endpoint.adds_headers = false;
+    assert_int_equal(rg_outgoing_trailers(&t.endpoint, trailers, RG_COUNT_OF(trailers), kept), 2);
+    assert_true(rg_str_eq(kept[0].name, RG_STR("x-tenant")));
+}
+
 static void claims_that_are_no_field_values_are_left_out(void **state)
 {
     static const char *const bad[] = {"a\\nb", "a\\u0000", "\\u007f", " a", "a ", "a\\tb"};
@@ -819,6 +844,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(the_client_is_who_trusted_proxies_say, setup, teardown),
         cmocka_unit_test_setup_teardown(claims_are_fields_that_nobody_can_bring_along, setup,
                                         teardown),
+        cmocka_unit_test_setup_teardown(trailers_name_nothing_that_is_ours, setup, teardown),
         cmocka_unit_test_setup_teardown(claims_that_are_no_field_values_are_left_out, setup,
                                         teardown),
         cmocka_unit_test_setup_teardown(claims_have_a_limit, setup, teardown),

@@ -222,6 +222,14 @@ static void one_with_a_length_keeps_it(void **state)
     expect_asked("onetwo");
 }
 
+static void trailers_go_on_but_for_those_that_are_ours(void **state)
+{
+    (void)state;
+    ask("POST /items HTTP/1.1\r\n" HOST "transfer-encoding: chunked\r\n\r\n"
+        "1\r\nx\r\n0\r\nTraceparent: forged\r\nX_Forwarded_For: ::1\r\nX-Sum: 1\r\n\r\n");
+    expect_asked("0\r\nX-Sum: 1\r\n\r\n");
+}
+
 static void trailers_come_back(void **state)
 {
     (void)state;
@@ -479,6 +487,7 @@ int main(void)
         TEST(a_service_that_fails_is_502),
         TEST(a_body_goes_on_as_it_comes),
         TEST(one_with_a_length_keeps_it),
+        TEST(trailers_go_on_but_for_those_that_are_ours),
         TEST(trailers_come_back),
         TEST(an_early_answer_is_passed_on),
         TEST(a_body_that_is_announced_too_long_does_not_reach_the_service),
