@@ -2,6 +2,7 @@
 
 import json
 import os
+import pwd
 import re
 import shutil
 import socket
@@ -74,8 +75,10 @@ def _nginx_frame(ctx, workers, http):
     """What any nginx of ours has: its files stay in the working directory."""
     kinds = ("client_body", "proxy", "fastcgi", "uwsgi", "scgi")
     temporary = " ".join(f"{kind}_temp_path {ctx.work}/nginx-{kind};" for kind in kinds)
+    # Who starts as root would serve files as somebody who may not read the working directory.
+    user = f"user {pwd.getpwuid(os.getuid()).pw_name};" if os.getuid() == 0 else ""
     return _write(ctx, "nginx.conf", f"""
-daemon off; worker_processes {workers}; pid {ctx.work}/{ctx.unique('nginx')}.pid;
+{user} daemon off; worker_processes {workers}; pid {ctx.work}/{ctx.unique('nginx')}.pid;
 error_log stderr; events {{ worker_connections 8192; }}
 http {{ access_log off; keepalive_requests 1000000000; default_type text/plain; {temporary}
 {http}
