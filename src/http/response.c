@@ -26,7 +26,13 @@ static void add_date(struct rg_buf *out, const char *date)
     rg_buf_add_str(out, RG_STR("\r\n"));
 }
 
-/* Status line and fields. */
+static void lower(char *p, size_t n)
+{
+    for (size_t i = 0; i < n; i++)
+        p[i] = (char)(p[i] >= 'A' && p[i] <= 'Z' ? p[i] | 0x20 : p[i]);
+}
+
+/* Status line and fields, whose names are in lower case (api-gateway.md 8.5). */
 static void add_start(const struct rg_response *res, struct rg_buf *out)
 {
     rg_buf_add_str(out, RG_STR("HTTP/1.1 "));
@@ -36,7 +42,11 @@ static void add_start(const struct rg_response *res, struct rg_buf *out)
     rg_buf_add_str(out, RG_STR("\r\n"));
     for (size_t i = 0; i < rg_response_fields_n(res); i++) {
         const struct rg_http_field *field = rg_response_field(res, i);
+        size_t at = out->n;
         rg_h1_add_field(out, field->name, field->value);
+        /* Those from elsewhere come as they were written there. */
+        if (i >= res->fields_n)
+            lower(out->p + at, field->name.n);
     }
 }
 

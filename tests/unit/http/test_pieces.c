@@ -443,7 +443,7 @@ static void a_hundred_fields_keep_their_order(void **state)
     }
     fields[99] = (struct rg_http_field){RG_STR("Date"), RG_STR("theirs\r\nx: y")};
     expected.n -= strlen("set-cookie: c=99\r\n");
-    rg_buf_addf(&expected, "Date: theirs  x: y\r\ntransfer-encoding:%c", '\0');
+    rg_buf_addf(&expected, "date: theirs  x: y\r\ntransfer-encoding:%c", '\0');
     rg_response_add(&writer.head, RG_STR("x-ours"), RG_STR("first"));
     writer.head.more = fields;
     writer.head.more_n = RG_COUNT_OF(fields);
@@ -452,7 +452,7 @@ static void a_hundred_fields_keep_their_order(void **state)
     hear();
     assert_true(peer_has(&peer, "200 OK\r\nx-ours: first\r\nset-cookie: c=0\r\n"));
     assert_true(peer_has(&peer, expected.p));
-    assert_false(peer_has(&peer, "\r\ndate:"));
+    assert_int_equal(peer_count(&peer, "\r\ndate:"), 1);
     rg_buf_done(&expected);
 }
 
