@@ -20,7 +20,7 @@ enum {
     RG_READY_HANGUP = 4
 };
 
-/* Tells of what is both ready and asked for; RG_READY_HANGUP is told whatever was asked for. */
+/* Tells of what is both ready and asked for; where nothing is, of RG_READY_HANGUP, once. */
 typedef void rg_socket_ready_fn(struct rg_socket *socket, unsigned events);
 typedef void rg_socket_closed_fn(struct rg_socket *socket);
 
