@@ -96,13 +96,15 @@ static bool is_in_last_line(const struct rg_chunked *c, char byte)
 
 static int next_in_trailer(struct rg_chunked *c, char byte)
 {
-    if (++c->trailer_n > RG_MAX_TRAILER_BYTES)
+    if (++c->trailer_bytes > RG_MAX_TRAILER_BYTES)
         return MALFORMED;
     if (c->trailers != NULL && !is_in_last_line(c, byte))
         rg_buf_add_char(c->trailers, byte);
     switch (c->state) {
     case TRAILER_START:
-        return byte == '\r' ? LAST_LF : is(byte, TOKEN) ? TRAILER_NAME : MALFORMED;
+        if (byte == '\r')
+            return LAST_LF;
+        return is(byte, TOKEN) && ++c->trailers_n <= RG_MAX_TRAILERS ? TRAILER_NAME : MALFORMED;
     case TRAILER_NAME:
         return byte == ':' ? TRAILER_VALUE : is(byte, TOKEN) ? TRAILER_NAME : MALFORMED;
     case TRAILER_VALUE:

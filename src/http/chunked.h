@@ -11,7 +11,7 @@
 /*
  * Decodes a chunked body as it arrives. Zero-initialised. Extensions must be well-formed, are
  * limited to 256 bytes per chunk and dropped; sizes are limited to 16 hex digits; trailers
- * must be well-formed, are limited to 8 KiB and dropped, unless somebody wants to have them.
+ * must be well-formed, are limited to 32 and 8 KiB, and dropped unless somebody wants them.
  */
 struct rg_chunked {
     /* Borrowed: the field lines are appended, without the empty one (trailers.h); or NULL. */
@@ -20,7 +20,8 @@ struct rg_chunked {
     uint64_t left; /* of the current chunk */
     unsigned digits;
     unsigned ext_n;
-    unsigned trailer_n;
+    unsigned trailer_bytes;
+    unsigned trailers_n;
 };
 
 /*

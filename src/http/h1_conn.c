@@ -396,6 +396,19 @@ static void fail_receiving(struct rg_h1_conn *c, int status, const struct rg_why
     rg_exchange_tell_error(&c->exchange, status, why);
 }
 
+/* Tells that more is announced than may come, once somebody wants to know. True if it is so. */
+static bool is_announced_too_long(struct rg_h1_conn *c)
+{
+    struct rg_why why = {0};
+
+    if (!c->has_body_left || !c->exchange.is_receiving || c->framing.is_chunked ||
+        !rg_exchange_is_too_long(&c->exchange, c->body_left, &why))
+        return false;
+    if (is_receiving(c))
+        fail_receiving(c, 413, &why);
+    return true;
+}
+
 /* Tells the end of a body that has ended, once somebody wants to know. */
 static void tell_end_if_due(struct rg_h1_conn *c)
 {
@@ -462,14 +475,8 @@ static int receive(struct rg_h1_conn *c)
 /* The handler has run and wants the body. False if the connection cannot go on. */
 static bool begin_receiving(struct rg_h1_conn *c)
 {
-    struct rg_why why = {0};
-
-    if (!c->has_body_left || !c->exchange.is_receiving)
+    if (!c->has_body_left || !c->exchange.is_receiving || is_announced_too_long(c))
         return true;
-    if (rg_exchange_is_too_long(&c->exchange, c->framing.length, &why)) {
-        fail_receiving(c, 413, &why);
-        return true;
-    }
     if (is_receiving(c))
         measure_rate(c);
     /* Behind the head of the answer it would be a part of that. */
@@ -605,7 +612,8 @@ static void process(struct rg_h1_conn *c, char *p, size_t n)
         return;
     c->is_processing = true;
     c->behind = rg_str_n(p, n);
-    tell_end_if_due(c);
+    if (!is_announced_too_long(c))
+        tell_end_if_due(c);
     while (n > 0 && c->stream != NULL && (c->state <= RG_H1_BODY || is_receiving(c))) {
         used = c->state == RG_H1_ANSWERING ? process_more(c, p, n) : process_one(c, p, n);
         if (used <= 0)

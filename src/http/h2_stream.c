@@ -615,8 +615,8 @@ static void receive(struct rg_h2_request *request)
 
     if (request->refusal != 0 && rg_exchange_wants_body(exchange))
         fail_receiving(request, request->refusal, request->why);
-    /* What came too slowly before a pause was not told in time. */
-    if (request->refusal != 0)
+    /* What came too slowly before a pause was not told in time; what is too long remains so. */
+    if (request->refusal == 408 || !exchange->is_receiving)
         forget_refusal(request);
     if (request->is_streamed && request->body.n > 0 && rg_exchange_wants_body(exchange)) {
         struct rg_buf piece = request->body;
@@ -888,7 +888,7 @@ static void begin_receiving(struct rg_h2_request *request)
         return;
     measure_rate(request);
     if (rg_exchange_is_too_long(exchange, request->framing.length, &why)) {
-        fail_receiving(request, 413, &why);
+        note_refusal(request, 413, &why);
         return;
     }
     if (request->framing.expects_continue && request->body.n == 0 && !s->has_ended &&
@@ -898,15 +898,14 @@ static void begin_receiving(struct rg_h2_request *request)
 
 static void begin_answer(struct rg_h2_request *request)
 {
-    if (request->refusal != 0) {
+    if (request->refusal != 0)
         refuse(request, request->refusal, request->why);
-    } else {
+    else
         call_handler(request);
-        begin_receiving(request);
-    }
     /* A tunnel that is still to be answered keeps what the peer has sent already. */
     if (!request->stream->is_tunnel || request->stream->is_taken)
         forget_content(request);
+    begin_receiving(request);
 }
 
 static void serve_request(struct rg_h2_stream *s)

@@ -55,7 +55,8 @@ describe('phoenix.js in a browser', { skip: browserUnavailable }, () => {
         const second = await BrowserUser.join(two, url, A2, topic, { longPoll });
         await second.happened('joined');
         await untilPresent(first, { [ada]: 2 });
-        assert.deepEqual(await second.references(), await first.references());
+        const present = await untilPresent(second, { [ada]: 2 });
+        assert.deepEqual(present, await first.references());
 
         const sent = { username: ada, text: 'h\u00e9 \u{1f600} </script>' };
         await tell(gateway, ada, sent);

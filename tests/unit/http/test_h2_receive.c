@@ -432,6 +432,20 @@ static void a_pause_puts_off_the_end(void **state)
     expect_answered(id, 200);
 }
 
+static void a_pause_puts_off_that_it_is_too_long(void **state)
+{
+    (void)state;
+    script.at_head = PAUSE;
+    script.max = 2;
+    client.keeps_upload_open = true;
+    int32_t id = POST("/x", "expect: 100-continue", "content-length: 3");
+    talk();
+    assert_int_equal(receiver->errors, 0);
+    pause_receiving(receiver, false);
+    expect_answered(id, 413);
+    assert_false(answer(id)->was_told_to_go_on);
+}
+
 static void a_paused_body_is_not_too_slow(void **state)
 {
     (void)state;
@@ -892,6 +906,7 @@ int main(void)
         TEST(a_pause_closes_the_window_of_its_stream),
         TEST(paused_streams_do_not_hold_up_others),
         TEST(a_pause_puts_off_the_end),
+        TEST(a_pause_puts_off_that_it_is_too_long),
         TEST(a_paused_body_is_not_too_slow),
         TEST(permission_is_given_to_who_waits_for_it),
         TEST(permission_is_not_given_where_nobody_receives),

@@ -503,6 +503,20 @@ static void a_pause_puts_off_the_end_of_no_body(void **state)
     expect_open();
 }
 
+static void a_pause_puts_off_that_it_is_too_long(void **state)
+{
+    (void)state;
+    receiver.at_head = PAUSE;
+    receiver.max = 2;
+    say("POST /x HTTP/1.1\r\nhost: h\r\nexpect: 100-continue\r\ncontent-length: 3\r\n\r\n");
+    assert_int_equal(receiver.errors, 0);
+    pause_receiving(false);
+    peer_turn(&reactor);
+    assert_int_equal(receiver.status, 413);
+    expect_last_answer("HTTP/1.1 413 ");
+    assert_int_equal(peer_count(&peer, "HTTP/1.1 "), 1);
+}
+
 static void a_pause_of_no_time_changes_nothing(void **state)
 {
     (void)state;
@@ -1024,6 +1038,7 @@ int main(void)
         TEST(what_is_there_waits_for_the_end_of_a_pause),
         TEST(a_pause_in_the_last_piece_puts_off_the_end),
         TEST(a_pause_puts_off_the_end_of_no_body),
+        TEST(a_pause_puts_off_that_it_is_too_long),
         TEST(a_pause_of_no_time_changes_nothing),
         TEST(resuming_and_pausing_again_tells_nothing),
         TEST(a_paused_body_is_not_too_slow),
