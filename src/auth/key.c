@@ -36,6 +36,7 @@ static const struct algorithm {
     cjose_jwk_ec_curve cjose_curve;
     unsigned signature_bytes; /* 0: as many as the key's modulus has */
 } algorithms[] = {
+    /* The first HMACS are. */
     {"HS256", HMAC, NULL, NULL, 0, 32},
     {"HS384", HMAC, NULL, NULL, 0, 48},
     {"HS512", HMAC, NULL, NULL, 0, 64},
@@ -51,13 +52,16 @@ static const struct algorithm {
     {"EdDSA", ED25519, NULL, NULL, 0, 64},
 };
 #define ALGORITHMS (sizeof(algorithms) / sizeof(algorithms[0]))
+#define HMACS      3
 
+/* One of the three kinds. */
 struct rg_key {
     unsigned allowed; /* bit i: algorithms[i] */
     bool is_symmetric;
-    cjose_jwk_t *jwk; /* NULL: Ed25519, which cjose does not know */
-    EVP_PKEY *ed25519;
-    size_t signature_bytes;
+    EVP_MAC_CTX *hmacs[HMACS]; /* a secret: begun, to be copied for each token; NULL: not allowed */
+    EVP_PKEY *ed25519;         /* which cjose does not know */
+    cjose_jwk_t *jwk;
+    size_t signature_bytes;              /* not of a secret */
     unsigned char order[MAX_COORDINATE]; /* EC: of the group, half a signature long */
 };
 
@@ -124,9 +128,44 @@ static void set_ed25519(struct rg_key *key, const struct algorithm *a, EVP_PKEY 
     key->signature_bytes = a->signature_bytes;
 }
 
+/*
+ * The same for secrets. An HMAC begins with what the key makes of the hash, which is the same for
+ * every token: half of the work.
+ */
+static EVP_MAC_CTX *hmac_of(const char *hash, struct rg_str secret)
+{
+    OSSL_PARAM params[] = {
+        OSSL_PARAM_construct_utf8_string(OSSL_MAC_PARAM_DIGEST, (char *)hash, 0),
+        OSSL_PARAM_construct_end(),
+    };
+    EVP_MAC *mac = EVP_MAC_fetch(NULL, OSSL_MAC_NAME_HMAC, NULL);
+    EVP_MAC_CTX *ctx = EVP_MAC_CTX_new(mac);
+
+    rg_assert(ctx != NULL &&
+              EVP_MAC_init(ctx, (const unsigned char *)secret.p, secret.n, params) == 1);
+    EVP_MAC_free(mac);
+    return ctx;
+}
+
+static void set_secret(struct rg_key *key, struct rg_str secret, struct rg_why *why)
+{
+    static const char *const hashes[HMACS] = {OSSL_DIGEST_NAME_SHA2_256, OSSL_DIGEST_NAME_SHA2_384,
+                                              OSSL_DIGEST_NAME_SHA2_512};
+
+    key->is_symmetric = true;
+    /* Under an empty key anybody can sign. */
+    if (secret.n == 0)
+        key_problem(why, "the secret is empty");
+    for (size_t i = 0; i < HMACS && secret.n > 0; i++) {
+        if (key->allowed & bit_of(&algorithms[i]))
+            key->hmacs[i] = hmac_of(hashes[i], secret);
+    }
+}
+
 static bool is_complete(const struct rg_key *key)
 {
-    return key->jwk != NULL || key->ed25519 != NULL;
+    bool is_secret = key->hmacs[0] != NULL || key->hmacs[1] != NULL || key->hmacs[2] != NULL;
+    return key->jwk != NULL || key->ed25519 != NULL || is_secret;
 }
 
 void rg_key_free(struct rg_key **keyp)
@@ -135,8 +174,10 @@ void rg_key_free(struct rg_key **keyp)
 
     if (key == NULL)
         return;
-    cjose_jwk_release(key->jwk);
+    for (size_t i = 0; i < HMACS; i++)
+        EVP_MAC_CTX_free(key->hmacs[i]);
     EVP_PKEY_free(key->ed25519);
+    cjose_jwk_release(key->jwk);
     rg_free(key);
 }
 
@@ -207,20 +248,6 @@ static cjose_jwk_t *point_of(const struct algorithm *a, struct rg_str x, struct 
     return jwk;
 }
 
-static cjose_jwk_t *secret_of(struct rg_str secret, struct rg_why *why)
-{
-    cjose_err err;
-
-    /* Under an empty key anybody can sign. */
-    if (secret.n == 0) {
-        key_problem(why, "the secret is empty");
-        return NULL;
-    }
-    cjose_jwk_t *jwk = cjose_jwk_create_oct_spec((const uint8_t *)secret.p, secret.n, &err);
-    rg_assert(jwk != NULL);
-    return jwk;
-}
-
 static EVP_PKEY *ed25519_of(struct rg_str x, struct rg_why *why)
 {
     EVP_PKEY *pkey = NULL;
@@ -255,12 +282,10 @@ static struct rg_key *from_secret(const struct algorithm *a, struct rg_str secre
                    a->name);
         return NULL;
     }
-    cjose_jwk_t *jwk = secret_of(secret, why);
-    if (jwk == NULL)
-        return NULL;
     struct rg_key *key = key_new(bit_of(a));
-    set_jwk(key, a, jwk);
-    key->is_symmetric = true;
+    set_secret(key, secret, why);
+    if (!is_complete(key))
+        rg_key_free(&key);
     return key;
 }
 
@@ -440,11 +465,10 @@ static bool is_for_signatures(const json_t *jwk)
  * enough for. */
 static unsigned allowed_by_length(const json_t *jwk, unsigned allowed)
 {
-    static const unsigned hmac_bytes[] = {32, 48, 64};
     size_t bytes = rg_object_string(jwk, "k").n * 3 / 4;
 
-    for (size_t i = 0; i < RG_COUNT_OF(hmac_bytes); i++)
-        allowed &= bytes < hmac_bytes[i] ? ~(1U << i) : ~0U;
+    for (size_t i = 0; i < HMACS; i++)
+        allowed &= bytes < algorithms[i].signature_bytes ? ~(1U << i) : ~0U;
     return allowed;
 }
 
@@ -459,14 +483,13 @@ static struct rg_str decoded(const json_t *jwk, const char *name, void *out, siz
     return n > 0 ? rg_str_n(out, (size_t)n) : (struct rg_str){NULL, 0};
 }
 
-static cjose_jwk_t *secret_of_jwk(const json_t *jwk, struct rg_why *why)
+static void read_secret(struct rg_key *key, const json_t *jwk, struct rg_why *why)
 {
     size_t max = rg_object_string(jwk, "k").n;
     RG_CLEANUP(rg_free_ptr) char *bytes = rg_alloc(max);
-    cjose_jwk_t *secret = secret_of(decoded(jwk, "k", bytes, max), why);
 
+    set_secret(key, decoded(jwk, "k", bytes, max), why);
     OPENSSL_cleanse(bytes, max);
-    return secret;
 }
 
 /* What the key allows: by its type, and by what it says itself. */
@@ -510,8 +533,7 @@ static void read_numbers(struct rg_key *key, const json_t *jwk, struct rg_why *w
                 point_of(a, decoded(jwk, "x", x, sizeof(x)), decoded(jwk, "y", y, sizeof(y)), why));
         break;
     default:
-        set_jwk(key, a, secret_of_jwk(jwk, why));
-        key->is_symmetric = true;
+        read_secret(key, jwk, why);
     }
 }
 
@@ -561,6 +583,22 @@ static bool verify_with_cjose(const struct rg_key *key, struct rg_str token)
     return is_good;
 }
 
+static bool verify_hmac(const EVP_MAC_CTX *begun, struct rg_str text,
+                        const unsigned char *signature, size_t n)
+{
+    EVP_MAC_CTX *ctx = EVP_MAC_CTX_dup(begun);
+    unsigned char right[EVP_MAX_MD_SIZE];
+    size_t right_n = 0;
+
+    rg_assert(ctx != NULL);
+    bool is_good = EVP_MAC_update(ctx, (const unsigned char *)text.p, text.n) == 1 &&
+                   EVP_MAC_final(ctx, right, &right_n, sizeof(right)) == 1 && right_n == n &&
+                   CRYPTO_memcmp(right, signature, n) == 0;
+    OPENSSL_cleanse(right, sizeof(right));
+    EVP_MAC_CTX_free(ctx);
+    return is_good;
+}
+
 static bool verify_ed25519(const struct rg_key *key, struct rg_str text,
                            const unsigned char *signature, size_t n)
 {
@@ -579,16 +617,19 @@ static bool verify(const struct rg_key *key, struct rg_str alg, struct rg_str to
     const char *dot = memrchr(token.p, '.', token.n);
     struct rg_str text = rg_str_n(token.p, (size_t)(dot - token.p));
     struct rg_str encoded = rg_str_n(dot + 1, token.n - text.n - 1);
-    size_t n = key->signature_bytes;
+    const struct algorithm *a = find(alg);
+    size_t n = a->family == HMAC ? a->signature_bytes : key->signature_bytes;
 
     /* cjose and OpenSSL forgive bytes that are too many or, of an RSA signature, leading zeros that
      * are missing; then one token has several forms. */
     if (rg_base64url_decode(encoded, signature, sizeof(signature)) != (long)n)
         return false;
-    if (key->ed25519 != NULL)
+    if (a->family == HMAC)
+        return verify_hmac(key->hmacs[a - algorithms], text, signature, n);
+    if (a->family == ED25519)
         return verify_ed25519(key, text, signature, n);
-    if (find(alg)->family == EC_KEY_P && (!is_in_range(signature, key->order, n / 2) ||
-                                          !is_in_range(signature + n / 2, key->order, n / 2)))
+    if (a->family == EC_KEY_P && (!is_in_range(signature, key->order, n / 2) ||
+                                  !is_in_range(signature + n / 2, key->order, n / 2)))
         return false;
     return verify_with_cjose(key, token);
 }

@@ -80,6 +80,8 @@ static void tell_ready(struct rg_reactor *reactor)
 {
     struct rg_sockets *sockets = &reactor->sockets;
 
+    /* Who has waited begins its handshake before who comes now. */
+    sockets->has_begun_tls = false;
     for (size_t n = sockets->ready_n; n > 0 && sockets->ready_first != NULL; n--) {
         struct rg_socket *socket = sockets->ready_first;
         unlist(reactor, socket);

@@ -25,6 +25,7 @@ struct rg_sockets {
     bool is_driving;
     struct rg_socket *ready_first, *ready_last; /* known to be ready, and asked for */
     size_t ready_n;
+    bool has_begun_tls;       /* a handshake, since those that are ready were told */
     struct rg_socket *closed; /* to be freed at the end of the turn */
 };
 

@@ -2,7 +2,9 @@
  * OpenSSL shakes hands, on the socket itself (a socket BIO), and is then freed: tls_records.c goes
  * on with the keys, and the kernel with those for sending where it can.
  *
- * - The handshake runs whenever the socket is ready, whatever the owner asks for.
+ * - The handshake runs whenever the socket is ready, whatever the owner asks for. Its beginning
+ * takes as long as some hundred events do, so one begins in a turn of the loop: when thousands come
+ * at once, the connections that are there do not wait for them.
  *
  * - A read may bring more than the owner has room for, and then the socket does not know of what is
  *   left: a nudge tells the owner in the next turn of the loop.
@@ -198,6 +200,19 @@ static long handshake_error(const struct tls_stream *t, int ret, int err)
     }
 }
 
+/* False if it begins, and another has in this turn: it stays ready, and comes again in the next. */
+static bool may_go_on(const struct tls_stream *t)
+{
+    struct rg_sockets *sockets = &t->socket.stream.reactor->sockets;
+    OSSL_HANDSHAKE_STATE state = SSL_get_state(t->ssl);
+
+    if (state != TLS_ST_BEFORE && state != TLS_ST_SR_CLNT_HELLO)
+        return true;
+    if (sockets->has_begun_tls)
+        return false;
+    return sockets->has_begun_tls = true;
+}
+
 /* Goes on with the handshake: 0 when it is done, UV_EAGAIN, or what broke it. */
 static long shake_hands(struct tls_stream *t)
 {
@@ -205,6 +220,8 @@ static long shake_hands(struct tls_stream *t)
         return t->error;
     if (t->is_ready)
         return 0;
+    if (!may_go_on(t))
+        return UV_EAGAIN;
     /* Both are looked at afterwards, and are of the thread, not of the connection. */
     ERR_clear_error();
     errno = 0;

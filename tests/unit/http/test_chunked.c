@@ -198,7 +198,8 @@ static void extensions_are_limited_per_chunk(void **state)
     assert_int_equal(decode_with_extension(100000), -400);
 }
 
-/* n trailers, each with so many bytes of value; what comes of them, and -400 is the same in pieces. */
+/* n trailers, each with so many bytes of value; what comes of them, and -400 is the same in pieces.
+ */
 static long decode_trailers(unsigned n, size_t value_n)
 {
     struct rg_buf text = {0};

@@ -588,6 +588,54 @@ static void a_handshake_may_come_byte_by_byte(void **state)
     assert_null(owner.got.p);
 }
 
+/* How many of these have something to read. */
+static unsigned count_answered(const struct peer *peers, unsigned n)
+{
+    unsigned answered = 0;
+    char byte;
+
+    for (unsigned i = 0; i < n; i++)
+        answered += recv(peers[i].fd, &byte, 1, MSG_PEEK) == 1;
+    return answered;
+}
+
+static void many_handshakes_do_not_hold_up_who_is_connected(void **state)
+{
+    enum {
+        MANY = 100
+    };
+    struct rg_stream *streams[MANY];
+    struct peer peers[MANY];
+    SSL *clients[MANY];
+    unsigned answered = 0, turns = 0;
+
+    (void)state;
+    connect_once();
+    for (unsigned i = 0; i < MANY; i++) {
+        int fd;
+        peers[i] = peer_open(&fd, 0);
+        streams[i] = rg_tls_open(tls, &reactor, fd, &events, &owner);
+        clients[i] = SSL_new(client_ctx);
+        SSL_set_fd(clients[i], peers[i].fd);
+        assert_int_equal(SSL_connect(clients[i]), -1);
+    }
+    client_send("x", 1);
+    while (answered < MANY) {
+        unsigned before = answered;
+        uv_run(&reactor.loop, UV_RUN_NOWAIT);
+        answered = count_answered(peers, MANY);
+        assert_true(answered <= before + 1);
+        assert_true(++turns <= MANY + 2);
+        assert_true(turns < 3 || owner.got.n == 1);
+    }
+    for (unsigned i = 0; i < MANY; i++) {
+        SSL_free(clients[i]);
+        rg_stream_close(&streams[i]);
+        peer_close(&peers[i]);
+    }
+    assert_owner_got("x", 1);
+}
+
 static void a_flight_that_does_not_fit_waits_for_the_socket(void **state)
 {
     EVP_PKEY *key = credentials_key();
@@ -1245,6 +1293,7 @@ int main(void)
         TEST(suites_without_forward_secrecy_or_aead_are_refused),
         TEST(the_protocol_is_chosen_by_our_preference),
         TEST(a_handshake_may_come_byte_by_byte),
+        TEST(many_handshakes_do_not_hold_up_who_is_connected),
         TEST(a_flight_that_does_not_fit_waits_for_the_socket),
         TEST(garbage_instead_of_a_handshake_breaks_the_stream),
         TEST(plain_http_is_answered_in_its_own_words),

@@ -20,6 +20,7 @@
 #include "base/alloc.h"
 #include "base/log.h"
 #include "base/rcu.h"
+#include "http/client.h"
 #include "proxy/definition.h"
 #include "proxy/forward.h"
 
@@ -32,6 +33,8 @@ static struct rg_reactor reactor;
 static struct service service;
 static struct rg_problems problems;
 static struct rg_blacklist *blacklist;
+static struct rg_http_client *key_client; /* fetches the key set; NULL: there is none */
+static const char *key_set;               /* its URL */
 static struct rg_verifier *verifier;
 static struct rg_catalogue *catalogue;
 static struct rg_quota *quota;
@@ -145,8 +148,13 @@ static inline void stage_tokens(void)
     struct rg_buf claims = {0};
 
     blacklist = rg_blacklist_new();
-    const struct rg_verifier_settings settings = {
-        .alg = "HS256", .key = RG_STR(SECRET), .session_field = "/jti", .blacklist = blacklist};
+    const struct rg_verifier_settings settings = {.alg = "HS256",
+                                                  .key = RG_STR(SECRET),
+                                                  .jwks = key_set,
+                                                  .jwks_interval_ms = 3600000,
+                                                  .session_field = "/jti",
+                                                  .blacklist = blacklist,
+                                                  .http = key_client};
     verifier = rg_verifier_new(&settings, NULL);
     rg_buf_addf(&claims, "{\"username\":\"ada\",\"jti\":\"ja\",\"exp\":%lld}",
                 (long long)time(NULL) + 600);
@@ -226,6 +234,7 @@ static inline int stage_teardown(void **state)
     rg_forwarder_free(&forwarder);
     rg_proxy_free(&proxy);
     rg_request_log_free(&request_log);
+    rg_http_client_free(&key_client);
     rg_verifier_free(&verifier);
     rg_blacklist_free(&blacklist);
     rg_catalogue_free(&catalogue);
