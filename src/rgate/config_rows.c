@@ -290,7 +290,8 @@ const struct rg_option rg_config_rows[] = {
      .flags = RG_OPT_SECRET,
      .offset = AT(node_cookie),
      .section = CLIENT_API,
-     .help = "Key of the connection tokens; unset means a random one per start."},
+     .help = "Key of the connection tokens, and of the correlation ids of asynchronous answers; "
+             "unset means a random one per start. Several nodes need the same one."},
 
     {.name = "CHANNELS",
      .type = RG_OPT_BOOL,

@@ -10,7 +10,7 @@ import { FIXTURE, ev, post } from '../support/events.mjs';
 import { Gateway, suiteGateway, testGateway } from '../support/gateway.mjs';
 import { EmbeddedKafka, Producer, fresh, untilConsuming } from '../support/kafka.mjs';
 import { SseStream } from '../support/sse.mjs';
-import { until } from '../support/wait.mjs';
+import { standstill, until } from '../support/wait.mjs';
 
 const TYPES = {
   rig_proxy_requests_total: 'counter',
@@ -161,13 +161,8 @@ describe('metrics of Kafka', () => {
     // The probes must all have been counted, so that what comes next is one more.
     const stream = await SseStream.open(gateway, { subscriptions: [{ eventType: 'one.more' }] });
     t.after(() => stream.close());
-    let before = await read();
-    await until(async () => {
-      const now = await read();
-      const isSame = now.events === before.events;
-      before = now;
-      return isSame && now.events > 0;
-    }, 'the count of the probes stands still');
+    await standstill(async () => (await read()).count, 'the count of the probes');
+    const before = await read();
     await producer.send(topic, ev('one.more', {}));
     await stream.next('one.more');
     await until(async () => (await read()).count === before.count + 1, 'the event is counted');

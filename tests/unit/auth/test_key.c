@@ -353,6 +353,22 @@ static void a_signature_has_one_form(void **state)
     signer_done(&signer);
 }
 
+static void a_secret_without_an_algorithm_is_good_for_each(void **state)
+{
+    static const char *const algs[] = {"HS256", "HS384", "HS512"};
+    RG_CLEANUP(rg_buf_done) struct rg_buf text = {0};
+    struct signer signers[] = {signer_new(algs[0]), signer_new(algs[1]), signer_new(algs[2])};
+
+    (void)state;
+    signer_jwk(&signers[0], "", &text);
+    json_t *jwk = json_loadb(text.p, text.n, 0, NULL);
+    struct rg_key *key = rg_key_from_jwk(jwk, NULL);
+    for (size_t i = 0; i < RG_COUNT_OF(algs); i++)
+        assert_true(signs_for(&signers[i], key));
+    rg_key_free(&key);
+    json_decref(jwk);
+}
+
 static void each_algorithm_has_a_name(void **state)
 {
     struct rg_str rest = RG_STR(RG_KEY_ALGORITHMS);
@@ -384,6 +400,7 @@ int main(void)
         cmocka_unit_test(other_texts_are_no_keys),
         cmocka_unit_test(an_rsa_key_is_neither_short_nor_endless),
         cmocka_unit_test(a_signature_has_one_form),
+        cmocka_unit_test(a_secret_without_an_algorithm_is_good_for_each),
         cmocka_unit_test(each_algorithm_has_a_name),
     };
 
