@@ -3,8 +3,8 @@
  * on with the keys, and the kernel with those for sending where it can.
  *
  * - The handshake runs whenever the socket is ready, whatever the owner asks for. Its beginning
- * takes as long as some hundred events do, so one begins in a turn of the loop: when thousands come
- * at once, the connections that are there do not wait for them.
+ *   takes as long as some hundred events do, so one begins in a turn of the loop: when thousands
+ *   come at once, the connections that are there do not wait for them.
  *
  * - A read may bring more than the owner has room for, and then the socket does not know of what is
  *   left: a nudge tells the owner in the next turn of the loop.
